@@ -1,0 +1,65 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both are safe to repeat.
+#   PYTHON=python3.12   the Python (3.11 or newer) that makes the virtual environment
+#   PIP_ARGS="..."      more arguments for pip, e.g. --extra-index-url https://download.pytorch.org/whl/cpu
+#   RUN=runs/mine       another folder for the demo's run
+PYTHON ?= python3
+PIP_ARGS ?=
+RUN ?= runs/everyday
+BIN := .venv/bin
+
+.PHONY: help setup demo test test-slow lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       install, train on the bundled corpus, translate, draw the attention (about 8 minutes on 2 cores)"
+	@echo "make test       install with the development tools and run the tests (under 4 minutes)"
+	@echo "make test-slow  the long tests, a whole training among them"
+	@echo "make lint       ruff and mypy"
+	@echo "make clean      remove .venv and caches (runs/ stays)"
+
+setup: .venv/core.done
+
+demo: .venv/core.done
+	@$(BIN)/python scripts/train.py configs/everyday.yaml run_dir=$(RUN)
+	@echo; echo "== Scores on the test files, none of whose sentences were trained on"
+	@$(BIN)/python scripts/evaluate.py $(RUN) --data data/everyday/test.tsv
+	@$(BIN)/python scripts/evaluate.py $(RUN) --data data/everyday/test_phrases.tsv
+	@echo; echo "== A dozen sentences"
+	@$(BIN)/python scripts/translate.py $(RUN) --input data/everyday/demo.txt --show-source
+	@echo; echo "== Where it looked"
+	@$(BIN)/python scripts/export_attention.py $(RUN) --source "I am a student."
+	@echo; echo "Everything is in $(RUN): the model in best/, the tokenizers in tokenizer/, the attention maps in attention/."
+	@echo "Look at  $(RUN)/attention/i-am-a-student.cross.png  and then try"
+	@echo "  $(BIN)/python scripts/translate.py $(RUN) \"My brother bought three apples.\""
+	@echo "  $(BIN)/python scripts/translate.py $(RUN)                  (a prompt)"
+	@echo "  $(BIN)/python scripts/export_attention.py $(RUN) --source \"Where is the library?\""
+
+test: .venv/all.done
+	$(BIN)/python -m pytest
+
+test-slow: .venv/all.done
+	$(BIN)/python -m pytest -m slow --timeout=1200
+
+lint: .venv/all.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+# A stamp is written only after pip has finished, so an interrupted installation starts again.
+.venv/core.done: pyproject.toml | .venv/bin/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e .
+	@touch $@
+
+.venv/all.done: pyproject.toml | .venv/bin/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	@touch $@ .venv/core.done
+
+.venv/bin/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' was not found: install Python 3.11 or newer, or name yours: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module: on Debian or Ubuntu install it with: sudo apt install python3-venv"; exit 2; }
+	@echo "Installing into .venv (about 1.5 GB with torch; a few minutes the first time) ..."
+	@rm -rf .venv && $(PYTHON) -m venv .venv
