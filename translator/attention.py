@@ -1,0 +1,150 @@
+"""Attention, step by step: compare queries with keys, turn the scores into shares, mix the values by them.
+
+    Attention(Q, K, V) = softmax(Q Kᵀ / √d) V            (Vaswani et al. 2017, equation 1)
+
+Everything that attention does in this project is in this file. Shapes: `B` batch, `H` heads, `T` queries,
+`S` keys and values, `D` model width, `d` = D / H width of a head.
+
+The inner product of two vectors is large when they point the same way and negative when they point apart:
+
+>>> similar = attention_scores(torch.tensor([[2.0, 3.0]]), torch.tensor([[4.0, 5.0]]))
+>>> different = attention_scores(torch.tensor([[2.0, 3.0]]), torch.tensor([[-5.0, 2.0]]))
+>>> similar.item(), different.item()
+(23.0, -4.0)
+
+A weighted sum keeps more of what has the larger weight, here 88 % of A = [1, 0] and 12 % of B = [0, 1]:
+
+>>> weights = attention_weights(torch.tensor([[2.0, 0.0]]))
+>>> mix(weights, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+tensor([[0.8808, 0.1192]])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attention_scores(queries: Tensor, keys: Tensor) -> Tensor:
+    """How alike each query and each key are: their inner products QKᵀ, (…, T, d) × (…, S, d) → (…, T, S)."""
+    return queries @ keys.transpose(-2, -1)
+
+
+def scale(scores: Tensor, width: int) -> Tensor:
+    """Divide by √d: a sum of d products grows like √d, and large scores leave softmax no slope to learn."""
+    return scores / math.sqrt(width)
+
+
+def hide(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Set the scores where `mask` is False to −∞, so that their weight becomes exactly 0."""
+    return scores if mask is None else scores.masked_fill(~mask, -math.inf)
+
+
+def attention_weights(scores: Tensor) -> Tensor:
+    """Softmax over the keys: exp makes every score positive, the division makes each row sum to 1."""
+    return F.softmax(scores, dim=-1)
+
+
+def mix(weights: Tensor, values: Tensor) -> Tensor:
+    """The weighted sum of the values, (…, T, S) × (…, S, d) → (…, T, d)."""
+    return weights @ values
+
+
+def causal_mask(length: int, past: int = 0, device: torch.device | None = None) -> Tensor:
+    """What each of `length` new tokens may look at: the `past` ones, itself and those before it, not its future.
+
+    >>> causal_mask(3).int()
+    tensor([[1, 0, 0],
+            [1, 1, 0],
+            [1, 1, 1]], dtype=torch.int32)
+    """
+    return torch.ones(length, past + length, dtype=torch.bool, device=device).tril(past)
+
+
+@dataclass
+class Captured:
+    """All that one attention layer computed for one input, head by head."""
+
+    queries: Tensor  # B H T d
+    keys: Tensor  # B H S d
+    values: Tensor  # B H S d
+    scores: Tensor  # B H T S, after scaling, before masking
+    mask: Tensor | None  # broadcasts to B H T S; True may be looked at
+    weights: Tensor  # B H T S, rows sum to 1
+    heads: Tensor  # B H T d, the mixed values, before the heads are joined
+
+
+class MultiHeadAttention(nn.Module):
+    """Several attentions side by side, each in its own projection of the input (section 3.2.2 of the paper).
+
+    One class serves all three places; only the origin of `x` and `memory` and the mask differ:
+
+    - encoder self-attention: queries, keys and values all from the English sentence;
+    - masked decoder self-attention: all from the Korean sentence so far, the future hidden;
+    - cross-attention: queries from the Korean decoder, keys and values from the English encoder.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.captured: list[Captured] | None = None  # a list while inside `capture`
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Each position of `x` (B, T, D) gathers from all of `memory` (B, S, D) what `mask` lets it see."""
+        return self.look(x, *self.keys_values(memory), mask)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Project what is looked at, (B, S, D), into keys and values, (B, H, S, d) each."""
+        return self._split(self.key(memory)), self._split(self.value(memory))
+
+    def look(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Look from `x` (B, T, D) at keys and values that are already there: the step cached decoding needs."""
+        queries = self._split(self.query(x))
+        if self.captured is None and not self._explicit_is_faster(queries):
+            dropout = self.dropout if self.training else 0.0
+            mixed = F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
+        else:
+            scores = scale(attention_scores(queries, keys), queries.size(-1))
+            weights = attention_weights(hide(scores, mask))
+            mixed = mix(F.dropout(weights, self.dropout, self.training), values)
+            if self.captured is not None:
+                self.captured.append(Captured(queries, keys, values, scores, mask, weights, mixed))
+        return self.output(self._join(mixed))  # type: ignore[no-any-return]
+
+    def _explicit_is_faster(self, queries: Tensor) -> bool:
+        """The fused kernel computes the same, but its backward pass is slow on CPUs for short sentences."""
+        return queries.requires_grad and queries.device.type == "cpu"
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # B T D -> B H T d
+
+    def _join(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2).flatten(2)  # B H T d -> B T D
+
+
+@contextmanager
+def capture(model: nn.Module) -> Iterator[dict[str, list[Captured]]]:
+    """Keep what every attention layer of `model` computes, by the layer's name, in the order of its calls.
+
+    Inside, the explicit path runs instead of the fused one; what the model returns stays the same.
+    """
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
+    kept: dict[str, list[Captured]] = {name: [] for name in layers}
+    try:
+        for name, layer in layers.items():
+            layer.captured = kept[name]
+        yield kept
+    finally:
+        for layer in layers.values():
+            layer.captured = None

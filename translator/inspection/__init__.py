@@ -1,0 +1,1 @@
+"""Looking at attention: maps as data, and as pictures."""

@@ -1,0 +1,241 @@
+"""The encoder-decoder Transformer of "Attention Is All You Need" (Vaswani et al. 2017).
+
+The encoder reads the English sentence; the decoder writes the Korean one, a piece at a time, looking back at
+its own pieces (masked self-attention) and across at the encoder's output (cross-attention).
+
+Shapes: `B` batch, `S` source length, `T` target length, `D` model width, `H` heads, `V` Korean vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from translator.attention import MultiHeadAttention, causal_mask
+from translator.config import ModelConfig
+from translator.tokenizer import PAD
+
+
+class Embedding(nn.Module):
+    """Ids to vectors, scaled by √D, plus where they stand in the sentence (sections 3.4 and 3.5)."""
+
+    positions: Tensor  # length D
+
+    def __init__(self, vocabulary: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, config.width, padding_idx=PAD)
+        self.dropout = nn.Dropout(config.dropout)
+        self.register_buffer("positions", sinusoids(256, config.width), persistent=False)
+
+    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
+        """(B, T) ids, the first at position `start` → (B, T, D)."""
+        end = start + ids.size(1)
+        if end > len(self.positions):  # longer than any sentence before: double the table
+            self.positions = sinusoids(2 * end, self.positions.size(1)).to(self.positions)
+        x = self.tokens(ids) * math.sqrt(self.tokens.embedding_dim) + self.positions[start:end]
+        return self.dropout(x)  # type: ignore[no-any-return]
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """The position table (length, D): sin in even columns, cos in odd ones, of ever lower frequency."""
+    position = torch.arange(length).unsqueeze(1)  # length 1
+    frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))  # D/2
+    return torch.stack([(position * frequency).sin(), (position * frequency).cos()], dim=-1).flatten(1)
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers, applied at every position alike (section 3.3)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(
+            nn.Linear(config.width, config.feed_forward),
+            nn.ReLU() if config.activation == "relu" else nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.feed_forward, config.width),
+        )
+
+
+class Residual(nn.Module):
+    """x + sublayer(x), with LayerNorm before the sublayer ("pre") or after the sum ("post", as in the paper)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.pre = config.norm == "pre"
+        self.norm = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
+        if self.pre:
+            return x + self.dropout(sublayer(self.norm(x)))  # type: ignore[no-any-return]
+        return self.norm(x + self.dropout(sublayer(x)))  # type: ignore[no-any-return]
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention over the English sentence, then the feed-forward network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(config.width, config.heads, config.attention_dropout)
+        self.feed_forward = FeedForward(config)
+        self.residuals = nn.ModuleList(Residual(config) for _ in range(2))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, S, D), with padding hidden by `mask` → (B, S, D)."""
+        x = self.residuals[0](x, lambda x: self.self_attention(x, x, mask))
+        return self.residuals[1](x, self.feed_forward)  # type: ignore[no-any-return]
+
+
+@dataclass
+class LayerCache:
+    """Keys and values one decoder layer need not compute again: its own past, and the English sentence."""
+
+    past: tuple[Tensor, Tensor] | None = None  # B·K H T d each, for K hypotheses a sentence
+    memory: tuple[Tensor, Tensor] | None = None  # B H S d each, shared by a sentence's hypotheses
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the newest keys and values; returns all so far."""
+        if self.past is not None:
+            keys = torch.cat([self.past[0], keys], dim=2)
+            values = torch.cat([self.past[1], values], dim=2)
+        self.past = keys, values
+        return self.past
+
+
+class DecoderLayer(nn.Module):
+    """Masked self-attention over the Korean so far, cross-attention to the English, the feed-forward network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(config.width, config.heads, config.attention_dropout)
+        self.cross_attention = MultiHeadAttention(config.width, config.heads, config.attention_dropout)
+        self.feed_forward = FeedForward(config)
+        self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
+
+    def forward(
+        self, x: Tensor, memory: Tensor, causal: Tensor | None, mask: Tensor, cache: LayerCache | None
+    ) -> Tensor:
+        """(B, T, D) of Korean, (B, S, D) of English → (B, T, D). With a cache, `x` holds only the new tokens."""
+        x = self.residuals[0](x, lambda x: self._look_back(x, causal, cache))
+        x = self.residuals[1](x, lambda x: self._look_across(x, memory, mask, cache))
+        return self.residuals[2](x, self.feed_forward)  # type: ignore[no-any-return]
+
+    def _look_back(self, x: Tensor, causal: Tensor | None, cache: LayerCache | None) -> Tensor:
+        keys, values = self.self_attention.keys_values(x)
+        if cache is not None:
+            keys, values = cache.extend(keys, values)
+        return self.self_attention.look(x, keys, values, causal)
+
+    def _look_across(self, x: Tensor, memory: Tensor, mask: Tensor, cache: LayerCache | None) -> Tensor:
+        if cache is None:
+            return self.cross_attention(x, memory, mask)  # type: ignore[no-any-return]
+        if cache.memory is None:
+            cache.memory = self.cross_attention.keys_values(memory)
+        # The K hypotheses of a sentence look at the same English words: K rows of one query each become one
+        # row of K queries, so the English keys and values are never copied.
+        rows = x.reshape(len(memory), -1, x.size(-1))  # B·K T D -> B K·T D
+        return self.cross_attention.look(rows, *cache.memory, mask).view_as(x)
+
+
+@dataclass
+class DecoderCache:
+    """What the decoder remembers between steps of writing a sentence."""
+
+    layers: list[LayerCache]
+    length: int = 0
+    """Target tokens read so far."""
+
+    def select(self, hypotheses: Tensor) -> None:
+        """Go on with these rows of B·K, in this order; a row may be taken twice."""
+        for layer in self.layers:
+            assert layer.past is not None
+            layer.past = layer.past[0][hypotheses], layer.past[1][hypotheses]
+
+    def keep(self, sentences: Tensor) -> None:
+        """Drop the English keys and values of all sentences but these."""
+        for layer in self.layers:
+            assert layer.memory is not None
+            layer.memory = layer.memory[0][sentences], layer.memory[1][sentences]
+
+
+@dataclass
+class Memory:
+    """The encoded English sentences."""
+
+    states: Tensor  # B S D
+    mask: Tensor  # B 1 1 S, False at padding
+
+    def keep(self, sentences: Tensor) -> Memory:
+        """Only these sentences."""
+        return Memory(self.states[sentences], self.mask[sentences])
+
+
+class Transformer(nn.Module):
+    """English ids in, scores of the next Korean piece out."""
+
+    def __init__(self, config: ModelConfig, source_vocabulary: int, target_vocabulary: int) -> None:
+        super().__init__()
+        self.config = config
+        self.source_embedding = Embedding(source_vocabulary, config)
+        self.target_embedding = Embedding(target_vocabulary, config)
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        # With "pre" the last residual leaves without a LayerNorm, so one stands after each stack.
+        self.encoder_norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
+        self.output = nn.Linear(config.width, target_vocabulary, bias=False)
+        self.apply(_initialize)
+        if config.tie_embeddings:
+            self.output.weight = self.target_embedding.tokens.weight
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """(B, S) English ids and (B, T) Korean ids → (B, T, V): at each position, scores of the piece after it."""
+        return self.decode(target, self.encode(source))
+
+    def encode(self, source: Tensor) -> Memory:
+        """Read the English sentences, (B, S) ids."""
+        mask = (source != PAD)[:, None, None, :]  # B 1 1 S
+        x = self.source_embedding(source)
+        for layer in self.encoder:
+            x = layer(x, mask)
+        return Memory(self.encoder_norm(x), mask)
+
+    def decode(self, target: Tensor, memory: Memory, cache: DecoderCache | None = None) -> Tensor:
+        """(B, T) Korean ids → (B, T, V). With a cache, `target` holds only what it has not seen yet."""
+        past = cache.length if cache else 0
+        x = self.target_embedding(target, past)
+        # A single new token may look at everything before it, so there is nothing to hide.
+        causal = causal_mask(target.size(1), past, target.device) if target.size(1) > 1 else None
+        for i, layer in enumerate(self.decoder):
+            x = layer(x, memory.states, causal, memory.mask, cache.layers[i] if cache else None)
+        if cache:
+            cache.length += target.size(1)
+        return self.output(self.decoder_norm(x))  # type: ignore[no-any-return]
+
+    def new_cache(self) -> DecoderCache:
+        """An empty memory for writing new sentences."""
+        return DecoderCache([LayerCache() for _ in self.decoder])
+
+
+def _initialize(module: nn.Module) -> None:
+    """Embeddings so that, scaled by √D, they have unit variance; linear layers after Glorot & Bengio (2010)."""
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+        with torch.no_grad():
+            module.weight[PAD].zero_()
+    elif isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def translation_loss(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy (nats a token) of (B, T, V) scores against (B, T) ids, padding left out."""
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(), target.flatten(), ignore_index=PAD, label_smoothing=smoothing
+    )

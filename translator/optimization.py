@@ -1,0 +1,63 @@
+"""Optimisers, and how the learning rate rises and falls."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from translator.config import TrainConfig
+
+
+def build_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters, or Muon for the matrices of the layers and AdamW for the rest.
+
+    Muon orthogonalises each update, so that every direction of a matrix learns equally fast; it is made for
+    matrices that map vectors to vectors, not for tables of embeddings (Jordan 2024).
+    """
+    layers = [p for part in ("encoder", "decoder") for p in model.get_submodule(part).parameters()]
+    matrices = [p for p in layers if p.ndim == 2]
+    in_muon = {id(p) for p in matrices} if config.optimizer == "muon" else set()
+    rest = [p for p in model.parameters() if id(p) not in in_muon]
+    adamw = torch.optim.AdamW(
+        [
+            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        eps=1e-9,
+        fused=True,
+    )
+    optimizers: list[torch.optim.Optimizer] = [adamw]
+    if in_muon:
+        muon = torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
+        optimizers.append(muon)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set every learning rate to `factor` times its peak."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+
+
+def rate_factor(progress: float, config: TrainConfig) -> float:
+    """The share of the peak rate after `progress` (0 to 1) of the budget: up in a line, then down.
+
+    >>> config = TrainConfig(warmup=0.1, schedule="linear")
+    >>> [round(rate_factor(p, config), 2) for p in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    warmup = config.warmup
+    if progress < warmup:
+        return progress / warmup
+    if config.schedule == "inverse_sqrt":
+        return math.sqrt(max(warmup, 1e-3) / max(progress, 1e-3))
+    left = max(0.0, 1.0 - progress) / (1.0 - warmup)
+    return left if config.schedule == "linear" else 0.5 - 0.5 * math.cos(math.pi * left)

@@ -1,0 +1,75 @@
+"""From a configuration to a run directory that is ready to train: clean pairs, tokenizers, known words."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from translator.checkpoint import RunDirectory
+from translator.config import Config
+from translator.corpus import Corpus, Pair, load_corpus
+from translator.errors import UserError
+from translator.tokenizer import Tokenizer, split_words
+
+FIXED = ("seed", "tokenizer", "model", "train.batch_tokens", "train.optimizer")
+"""Settings that a run keeps from its first step to its last; the others may change between sittings."""
+
+
+def prepare(config: Config, run: RunDirectory) -> Corpus:
+    """Read the corpus and make sure that `run` holds the configuration and the tokenizers that fit it."""
+    corpus = load_corpus(config.data)
+    corpus.report["fingerprint"] = fingerprint(corpus.train)
+    if (run.path / "config.yaml").is_file():
+        _check_unchanged(config, corpus, run)
+    run.save_report(corpus.report)
+    run.save_config(config)
+    prepare_tokenizers(config, corpus, run)
+    return corpus
+
+
+def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> None:
+    """Train the tokenizers that are missing."""
+    if not (run.path / "tokenizer" / "en.words").is_file():
+        sides = {
+            "en": ([english for english, _ in corpus.train], config.tokenizer.english_size),
+            "ko": ([korean for _, korean in corpus.train], config.tokenizer.korean_size),
+        }
+        for language, (lines, size) in sides.items():
+            run.save_tokenizer(language, Tokenizer.train(lines, size, config.tokenizer))
+        run.save_known_words({word.lower() for line in sides["en"][0] for word in split_words(line)})
+
+
+def fingerprint(pairs: Iterable[Pair]) -> str:
+    """Identifies the training pairs and their order."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update("\t".join(pair).encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:
+    """Refuse to go on with a run whose data or model has been changed under it."""
+    way_out = "Train it in a new folder (run_dir=...), or delete this one."
+    old = dataclasses.asdict(run.config())
+    new = dataclasses.asdict(config)
+    for key in FIXED:
+        for name, before, now in _differences(key, _get(old, key), _get(new, key)):
+            raise UserError(f"{run.path} was begun with {name}={before}, now it is {now}. {way_out}")
+    if run.report().get("fingerprint") != corpus.report["fingerprint"]:
+        raise UserError(f"{run.path} was begun with other training pairs. {way_out}")
+
+
+def _get(settings: dict[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        settings = settings[part]
+    return settings
+
+
+def _differences(name: str, before: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:
+    if isinstance(before, dict):
+        for key in before:
+            yield from _differences(f"{name}.{key}", before[key], now[key])
+    elif before != now:
+        yield name, before, now

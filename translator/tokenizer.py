@@ -1,0 +1,136 @@
+"""Text to ids and back: one normaliser, and SentencePiece (Kudo & Richardson 2018) on top of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+
+from translator.config import TokenizerConfig
+from translator.errors import UserError
+
+UNK, PAD, BOS, EOS = 0, 1, 2, 3
+"""Ids of the special pieces: unknown, padding, begin and end of a sentence."""
+
+# NFKC would turn the letters of ㅋㅋㅋ (U+3131 to U+318E) into conjoining jamo that never match text again.
+_NOT_JAMO = re.compile("[^\u3131-\u318e]+")
+
+
+def normalize(text: str) -> str:
+    """Bring text to the one form that training, translating and scoring all use.
+
+    Control and zero-width characters go, Hangul is composed, width and compatibility forms are unified (NFKC),
+    runs of white space become one space.
+
+    >>> normalize("Ｉ  am\\u200b a student…")
+    'I am a student...'
+    >>> normalize("ㅋㅋ 한국")
+    'ㅋㅋ 한국'
+    """
+    text = "".join(" " if c.isspace() else c for c in text if c.isspace() or not _is_invisible(c))
+    text = _NOT_JAMO.sub(lambda m: unicodedata.normalize("NFKC", m.group()), unicodedata.normalize("NFC", text))
+    # SentencePiece writes spaces as ▁; a real one in the text would come back as a space.
+    return " ".join(text.replace("▁", "_").split())
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs")
+
+
+def split_words(text: str) -> list[str]:
+    """Words as alignments count them: split at white space, punctuation at either end a word of its own.
+
+    >>> split_words("I don't know, Minsu...")
+    ['I', "don't", 'know', ',', 'Minsu', '...']
+    """
+    words = []
+    for token in text.split():
+        start, end = 0, len(token)
+        while start < end and _is_punctuation(token[start]):
+            start += 1
+        while end > start and _is_punctuation(token[end - 1]):
+            end -= 1
+        words += [part for part in (token[:start], token[start:end], token[end:]) if part]
+    return words
+
+
+def _is_punctuation(char: str) -> bool:
+    return unicodedata.category(char).startswith("P")
+
+
+class Tokenizer:
+    """One language's SentencePiece model."""
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @classmethod
+    def load(cls, path: Path) -> Tokenizer:
+        """Read a `.model` file."""
+        try:
+            return cls(path.read_bytes())
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such tokenizer; train it with scripts/train_tokenizer.py") from None
+        except RuntimeError:
+            raise UserError(f"{path}: not a SentencePiece model") from None
+
+    @classmethod
+    def train(cls, lines: Iterable[str], size: int, config: TokenizerConfig) -> Tokenizer:
+        """Learn at most `size` pieces from normalised lines. The same lines give the same model, byte for byte."""
+        lines = list(lines)
+        while True:
+            model = io.BytesIO()
+            try:
+                sentencepiece.SentencePieceTrainer.train(
+                    sentence_iterator=iter(lines),
+                    model_writer=model,
+                    model_type=config.type,
+                    vocab_size=size,
+                    hard_vocab_limit=config.type == "bpe",  # unigram may find fewer pieces by itself
+                    character_coverage=min(config.character_coverage, 1.0),
+                    normalization_rule_name="identity",  # `normalize` has done it
+                    byte_fallback=True,
+                    split_digits=True,
+                    unk_id=UNK,
+                    pad_id=PAD,
+                    bos_id=BOS,
+                    eos_id=EOS,
+                    num_threads=1,  # another number of threads finds other pieces
+                    minloglevel=2,
+                )
+                return cls(model.getvalue())
+            except RuntimeError as error:
+                # Small corpora hold fewer BPE merges than were asked for; the message says how many.
+                limit = re.search(r"value <= (\d+)", str(error))
+                if limit and int(limit[1]) < size:
+                    size = int(limit[1])
+                    continue
+                raise UserError(f"tokenizer of {size} pieces cannot be trained: {str(error).strip()}") from None
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the pieces of `text`, without begin and end marks. Any text, seen before or not."""
+        return list(self._processor.encode(normalize(text)))
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of ids; special pieces write nothing. Bytes that form no character become U+FFFD."""
+        return str(self._processor.decode([i for i in ids if i > EOS]))
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The pieces as SentencePiece writes them, ▁ for a space: for labels."""
+        return [str(self._processor.id_to_piece(i)) for i in ids]
+
+    @property
+    def size(self) -> int:
+        """Number of pieces, specials included."""
+        return int(self._processor.vocab_size())
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the model's exact bytes; saved beside weights so that the two are never mixed up."""
+        return hashlib.sha256(self.model).hexdigest()[:16]
