@@ -88,7 +88,8 @@ def translations(
 
 def prompt(translator: Translator, beam: int) -> None:
     """Ask for sentences until end of input."""
-    import readline  # noqa: F401  gives `input` a line editor with history
+    with contextlib.suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401  gives `input` a line editor with history
 
     print("Type English; Ctrl-D ends.")
     while True:

@@ -28,7 +28,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     write(temporary)
-    with open(temporary, "rb") as file:
+    with open(temporary, "r+b") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
 
@@ -77,7 +77,7 @@ class RunDirectory:
 
     def known_words(self) -> set[str]:
         """English words of the training data, in lower case."""
-        return set((self.path / "tokenizer" / "en.words").read_text(encoding="utf-8").split("\n"))
+        return set((self.path / "tokenizer" / "en.words").read_text(encoding="utf-8").split())
 
     def save_known_words(self, words: set[str]) -> None:
         """Write tokenizer/en.words, a word a line."""
@@ -109,7 +109,10 @@ class RunDirectory:
             if header.get(key) != fingerprint:
                 raise UserError(f"{path}: was trained with another {key.replace('_', ' ')} than the run's")
         model = Transformer(self.config().model, self.tokenizer("en").size, self.tokenizer("ko").size)
-        missing, unexpected = model.load_state_dict(weights, strict=False)
+        try:
+            missing, unexpected = model.load_state_dict(weights, strict=False)
+        except RuntimeError:  # another shape
+            missing, unexpected = list(weights), []
         if unexpected or set(missing) - {"output.weight"}:
             raise UserError(f"{path}: does not fit the model in {self.path / 'config.yaml'}")
         return model.to(device).eval()
@@ -131,7 +134,8 @@ class RunDirectory:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
-            raise UserError(f"{path}: damaged ({error}); delete it to train from the start") from None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{path}: damaged ({reason}); delete it to train from the start") from None
         return state
 
     def log(self, record: dict[str, object]) -> None:

@@ -254,7 +254,7 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
         raise UserError(f"command line: not a value YAML can read ({' '.join(str(error).split())})") from None
     config = _merge(OmegaConf.structured(config), values, label="command line", folder=Path())
     if not config.run_dir:
-        config.run_dir = str(Path("runs") / path.stem)
+        config.run_dir = str((Path("runs") / path.stem).absolute())
     return config
 
 
@@ -269,7 +269,7 @@ def _merge(tree: DictConfig, values: DictConfig, label: str, folder: Path) -> Co
         config = OmegaConf.to_object(OmegaConf.merge(tree, _expand(values)))
     except OmegaConfBaseException as error:
         raise UserError(f"{label}: {_explain(error, values)}") from None
-    except ValueError as error:  # from a __post_init__
+    except (ValueError, TypeError) as error:  # from a __post_init__, or a group given for a list
         raise UserError(f"{label}: {error}") from None
     assert isinstance(config, Config)
     _check_ranges(config, label)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,22 +34,27 @@ def load_corpus(config: DataConfig) -> Corpus:
     """Read, clean and split every file that `config` names."""
     if not config.sources:
         raise UserError("data.sources is empty: name a file of english<TAB>korean lines, data.sources=my.tsv")
-    report: dict[str, object] = {}
+    sources: list[dict[str, object]] = []
     pairs: list[Pair] = []
     for source in config.sources:
         found, bad = read_pairs(source.path, config.skip_bad_lines)
-        report[Path(source.path).name] = {"pairs": len(found), "bad lines skipped": bad}
+        sources.append({"file": Path(source.path).name, "pairs": len(found), "bad lines skipped": bad})
         pairs += found
-    test = {Path(path).stem: read_pairs(path)[0] for path in config.test}
+    test: dict[str, list[Pair]] = {}
+    for path in config.test:  # files of one name in two folders count as one
+        test.setdefault(Path(path).stem, []).extend(read_pairs(path)[0])
     validation = read_pairs(config.validation)[0] if config.validation else []
     held_out = {letters(s) for pairs_ in (validation, *test.values()) for pair in pairs_ for s in pair}
 
     train, dropped = clean(pairs, config, held_out)
     if not validation:
+        before = len(train)
         train, validation = hold_out(train, config.validation_size)
+        dropped["in validation or test"] += before - len(train) - len(validation)
     if not train:
         raise UserError(f"no training pair is left after cleaning; dropped: {dict(dropped)}")
-    report |= {
+    report: dict[str, object] = {
+        "sources": sources,
         "dropped": dict(dropped),
         "train": len(train),
         "validation": len(validation),
@@ -67,15 +74,24 @@ def read_pairs(path: str, skip_bad_lines: bool = False) -> tuple[list[Pair], int
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file of sentence pairs")
-    if Path(path).stat().st_size == 0:
-        raise UserError(f"{path}: is empty; a pair a line is wanted, english<TAB>korean")
     datasets.disable_progress_bars()
     try:
-        table = datasets.load_dataset("text", data_files=path, split="train")
+        # A cache of its own, since the shared one takes a file with the same name and date for the same file.
+        with tempfile.TemporaryDirectory() as cache:
+            table = datasets.load_dataset(
+                "text",
+                data_files=glob.escape(path),
+                split="train",
+                features=datasets.Features({"text": datasets.Value("string")}),
+                cache_dir=cache,
+                keep_in_memory=True,
+            )
     except datasets.exceptions.DatasetGenerationError as error:
         cause = error.__cause__
         reason = f"not UTF-8 ({cause.reason})" if isinstance(cause, UnicodeDecodeError) else cause
         raise UserError(f"{path}: cannot be read: {reason}") from None
+    except ValueError:  # how `datasets` says that there is not one line
+        raise UserError(f"{path}: is empty; a pair a line is wanted, english<TAB>korean") from None
     pairs, bad = [], 0
     for number, line in enumerate(table.data.column("text").to_pylist(), start=1):
         columns = line.split("\t") if line.strip() else ["", ""]

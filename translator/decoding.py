@@ -125,6 +125,7 @@ def beam_search(model: Transformer, source: Tensor, beam: int, alpha: float = 1.
                 cut = [
                     Hypothesis([*texts[row][k], piece], total, total / length_penalty(length, alpha), False)
                     for k, piece, total in live
+                    if total > -math.inf
                 ]
                 finished[i] = (finished[i] + cut)[:beam]
                 continue

@@ -22,5 +22,8 @@ def run(main: Callable[[], None]) -> None:
     except BrokenPipeError:  # the reader has gone (`| head`): end quietly, as Unix tools do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # a file that cannot be read or written; the message names it
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -21,6 +21,30 @@ from translator.config import ModelConfig
 from translator.tokenizer import PAD
 
 
+class Dropout(nn.Module):
+    """Zero a random share of the elements while training and scale up the rest (Srivastava et al. 2014).
+
+    On CPUs `nn.Dropout` draws one random number an element, on one thread: half of a training step at this
+    project's size. Here each 64-bit draw serves eight elements, a byte each, so the share is rounded to 1/256
+    (a million elements: 1.3 ms instead of 5.4 on two AVX-512 cores).
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        zeroed = min(round(self.share * 256), 255)  # of 256 bytes
+        if not self.training or zeroed == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.share)
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= zeroed
+        return x * kept.to(x.dtype).mul_(256 / (256 - zeroed))
+
+
 class Embedding(nn.Module):
     """Ids to vectors, scaled by √D, plus where they stand in the sentence (sections 3.4 and 3.5)."""
 
@@ -29,7 +53,7 @@ class Embedding(nn.Module):
     def __init__(self, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, config.width, padding_idx=PAD)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.register_buffer("positions", sinusoids(256, config.width), persistent=False)
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
@@ -55,7 +79,7 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(config.width, config.feed_forward),
             nn.ReLU() if config.activation == "relu" else nn.GELU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.feed_forward, config.width),
         )
 
@@ -67,7 +91,7 @@ class Residual(nn.Module):
         super().__init__()
         self.pre = config.norm == "pre"
         self.norm = nn.LayerNorm(config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
         """(B, T, D) → (B, T, D)."""

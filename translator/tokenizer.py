@@ -119,7 +119,8 @@ class Tokenizer:
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids; special pieces write nothing. Bytes that form no character become U+FFFD."""
-        return str(self._processor.decode([i for i in ids if i > EOS]))
+        text = str(self._processor.decode([i for i in ids if i > EOS]))
+        return " ".join(text.split())  # a model may spell out a line break in bytes
 
     def pieces(self, ids: list[int]) -> list[str]:
         """The pieces as SentencePiece writes them, ▁ for a space: for labels."""

@@ -71,6 +71,7 @@ class Trainer:
         self.interrupted = False
         if (state := run.load_checkpoint()) is not None:
             self._restore(state)
+        run.cut_log(self.progress.step)
 
     @property
     def budget_used(self) -> float:
@@ -194,7 +195,6 @@ class Trainer:
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["peak"] = peak  # the configuration's, which may have changed
         torch.set_rng_state(state["random"])
-        self.run.cut_log(self.progress.step)
 
     def _encode(self, pairs: Sequence[Pair]) -> list[Example]:
         return [(self.english.encode(english), self.korean.encode(korean)) for english, korean in pairs]
@@ -297,6 +297,6 @@ def use_bfloat16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     supported = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return device.type == "cpu" and bool(supported)

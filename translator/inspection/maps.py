@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from translator.attention import Captured, capture
-from translator.decoding import beam_search, next_logprobs
+from translator.decoding import decode_all, next_logprobs
 from translator.errors import UserError
 from translator.model import Transformer
 from translator.tokenizer import BOS, EOS, Tokenizer
@@ -108,14 +108,18 @@ def attention_maps(
     cut otherwise), which sees exactly what the decoder saw step by step.
     """
     device = next(model.parameters()).device
-    source_ids = [*english.encode(text), EOS]
-    if len(source_ids) == 1:
+    ids = english.encode(text)
+    if not ids:
         raise UserError("there is no text to look at")
-    source = torch.tensor([source_ids], device=device)
-    target_ids = beam_search(model, source, beam)[0][0].ids if target is None else korean.encode(target)
+    if target is None:
+        [(_, found)] = decode_all(model, [ids], beam)
+        target_ids = found[0].ids
+    else:
+        target_ids = korean.encode(target)
+    source_ids = [*ids, EOS]
     read, predicted = [BOS, *target_ids], [*target_ids, EOS]
     with capture(model) as captured:
-        logits = model(source, torch.tensor([read], device=device))
+        logits = model(torch.tensor([source_ids], device=device), torch.tensor([read], device=device))
     logprobs = next_logprobs(logits[0])[torch.arange(len(predicted)), predicted]
     return AttentionMaps(
         source_text=text,
