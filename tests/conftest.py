@@ -1,0 +1,50 @@
+"""Settings and fixtures for all tests. Nothing here or in them reaches the network or the user's caches."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+_HOME = tempfile.TemporaryDirectory(prefix="test-huggingface-")
+os.environ["HF_HOME"] = _HOME.name  # before anything imports `datasets`
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import hypothesis
+import pytest
+import torch
+
+from tests.toy import ToyRun, run_script, toy_pairs, toy_yaml
+from translator.config import TokenizerConfig
+from translator.tokenizer import Tokenizer
+
+hypothesis.settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
+
+
+torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
+    """A run trained by scripts/train.py in some seconds; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("toy")
+    config = toy_yaml(folder)
+    done = run_script("train.py", config)
+    assert done.returncode == 0, done.stderr.decode()
+    return ToyRun(config, Path(folder / "run"), toy_pairs(), done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> tuple[Tokenizer, Tokenizer]:
+    """English and Korean tokenizers of the toy language."""
+    english, korean = zip(*toy_pairs(), strict=True)
+    settings = TokenizerConfig()
+    return Tokenizer.train(english, 340, settings), Tokenizer.train(korean, 340, settings)

@@ -1,0 +1,64 @@
+"""Batches keep their budget and can be replayed."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from translator.batching import Example, collate, epoch_batches, pad
+from translator.tokenizer import BOS, EOS, PAD
+
+lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=80)
+ids = st.lists(st.integers(EOS + 1, 99), max_size=12)
+
+
+@given(lengths, st.integers(1, 200), st.integers(0, 9), st.integers(0, 9))
+def test_each_sentence_once_within_the_budget(
+    lengths: list[tuple[int, int]], budget: int, seed: int, epoch: int
+) -> None:
+    batches = epoch_batches(lengths, budget, seed, epoch)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert batch
+        longest = max(n + 1 for i in batch for n in lengths[i])
+        assert len(batch) * longest <= budget or len(batch) == 1
+    assert epoch_batches(lengths, budget, seed, epoch) == batches
+
+
+def test_epochs_and_seeds_differ() -> None:
+    lengths = [(i % 7, i % 5) for i in range(300)]
+    orders = [epoch_batches(lengths, 60, seed, epoch) for seed in (1, 2) for epoch in (0, 1, 2)]
+    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+
+
+def test_batches_are_nearly_full() -> None:
+    lengths = [(i % 20, i % 17) for i in range(2000)]
+    batches = epoch_batches(lengths, 400, 0, 0)
+    tokens = sum(max(n + 1 for n in pair) for pair in lengths)
+    assert len(batches) < 1.5 * tokens / 400 + 1
+
+
+@given(st.lists(st.tuples(ids, ids), min_size=1, max_size=9))
+def test_collate(examples: list[Example]) -> None:
+    batch = collate(examples)
+    assert batch.source.shape == (len(examples), max(len(s) for s, _ in examples) + 1)
+    assert batch.target_in.shape == batch.target_out.shape == (len(examples), max(len(t) for _, t in examples) + 1)
+    assert batch.tokens == int((batch.target_out != PAD).sum()) == int((batch.target_in != PAD).sum())
+    for row, (source, target) in enumerate(examples):
+        assert batch.source[row].tolist() == [*source, EOS] + [PAD] * (batch.source.size(1) - len(source) - 1)
+        n = len(target)
+        assert batch.target_in[row, : n + 1].tolist() == [BOS, *target]
+        assert batch.target_out[row, : n + 1].tolist() == [*target, EOS]
+        # What is read at a step is what was to be predicted the step before.
+        assert torch.equal(batch.target_in[row, 1 : n + 1], batch.target_out[row, :n])
+        assert (batch.target_out[row, n + 1 :] == PAD).all() and (batch.target_in[row, n + 1 :] == PAD).all()
+
+
+@given(st.lists(st.lists(st.integers(4, 99), max_size=9), min_size=1, max_size=9))
+def test_pad_adds_nothing_but_padding(rows: list[list[int]]) -> None:
+    if not any(rows):
+        return
+    padded = pad(rows)
+    assert padded.dtype == torch.int64 and padded.size(1) == max(map(len, rows))
+    assert [[i for i in row if i != PAD] for row in padded.tolist()] == rows

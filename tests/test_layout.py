@@ -1,0 +1,62 @@
+"""Imports go one way, so that the files can be read in order."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.toy import ROOT, SCRIPTS, environment
+
+ORDER = [
+    "errors", "config", "tokenizer", "corpus", "batching", "attention", "model", "decoding", "scoring",
+    "optimization", "checkpoint", "preparation", "training", "inspection.maps", "inspection.figures", "translate",
+]  # fmt: skip
+"""Each module imports only from those before it."""
+
+MODULES = {
+    ".".join(path.relative_to(ROOT / "translator").with_suffix("").parts): path
+    for path in sorted((ROOT / "translator").rglob("*.py"))
+    if path.name != "__init__.py"
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of all that a file imports, inside functions too; `from a import b` gives `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert sorted(MODULES) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_module_imports_only_from_those_before_it(name: str) -> None:
+    inside = {i.removeprefix("translator.") for i in imports(MODULES[name]) if i.split(".")[0] == "translator"}
+    used = {module for module in ORDER for i in inside if i == module or i.startswith(module + ".")}
+    assert used <= set(ORDER[: ORDER.index(name)])
+    assert "translator" not in inside or "inspection" in name, "the package itself stands after all its modules"
+    assert "scripts" not in {i.split(".")[0] for i in imports(MODULES[name])}
+
+
+def test_the_package_itself_imports_nothing_heavy() -> None:
+    code = "import sys, translator, translator.inspection; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_stands_alone(script: Path) -> None:
+    assert script.stem not in sys.stdlib_module_names
+    tops = {i.split(".")[0] for i in imports(script)}
+    assert not tops & {"scripts", *(other.stem for other in SCRIPTS)}

@@ -1,0 +1,190 @@
+"""The Transformer: nothing leaks, padding and caching change nothing, every parameter is accounted for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.toy import tiny_model
+from translator.config import ModelConfig
+from translator.model import Dropout, Memory, Transformer, sinusoids, translation_loss
+from translator.tokenizer import BOS, EOS, PAD
+
+MODELS = {norm: tiny_model(norm=norm) for norm in ("pre", "post")}
+norms = st.sampled_from(list(MODELS))
+source_ids = st.lists(st.integers(4, 29), max_size=8)
+target_ids = st.lists(st.integers(4, 23), min_size=1, max_size=8)
+
+
+def close(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+@given(norms, source_ids, target_ids, st.data())
+@torch.no_grad()
+def test_the_future_leaks_nowhere(norm: str, source: list[int], target: list[int], data: st.DataObject) -> None:
+    model = MODELS[norm]
+    at = data.draw(st.integers(0, len(target)))
+    changed = [BOS, *target]
+    changed[at] = data.draw(st.integers(4, 23).filter(lambda i: i != changed[at]))
+    memory = model.encode(torch.tensor([[*source, EOS]]))
+    before, after = (model.decode(torch.tensor([ids]), memory)[0] for ids in ([BOS, *target], changed))
+    assert torch.equal(before[:at], after[:at])
+    assert not torch.equal(before[at], after[at])
+
+
+@given(norms, st.lists(st.tuples(source_ids, target_ids), min_size=1, max_size=4))
+@torch.no_grad()
+def test_padding_and_company_change_nothing(norm: str, pairs: list[tuple[list[int], list[int]]]) -> None:
+    model = MODELS[norm]
+    width, length = (max(len(pair[side]) for pair in pairs) + 3 for side in (0, 1))
+    sources = torch.tensor([[*s, EOS] + [PAD] * (width - len(s)) for s, _ in pairs])
+    targets = torch.tensor([[BOS, *t] + [PAD] * (length - len(t)) for _, t in pairs])
+    together = model(sources, targets)
+    for row, (source, target) in enumerate(pairs):
+        alone = model(torch.tensor([[*source, EOS]]), torch.tensor([[BOS, *target]]))
+        close(together[row, : len(target) + 1], alone[0])
+
+
+@given(norms, source_ids, target_ids, st.data())
+@torch.no_grad()
+def test_cached_decoding_is_decoding(norm: str, source: list[int], target: list[int], data: st.DataObject) -> None:
+    model = MODELS[norm]
+    ids = torch.tensor([[BOS, *target]])
+    memory = model.encode(torch.tensor([[*source, EOS], [EOS] + [PAD] * len(source)])).keep(torch.tensor([0]))
+    whole = model.decode(ids, memory)
+    middle = data.draw(st.integers(1, len(target)))
+    for cuts in (range(ids.size(1) + 1), (0, middle, ids.size(1))):
+        cache = model.new_cache()
+        parts = [model.decode(ids[:, a:b], memory, cache) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        close(torch.cat(parts, dim=1), whole)
+        assert cache.length == ids.size(1)
+
+
+@given(norms, st.lists(source_ids, min_size=1, max_size=3), st.integers(1, 4), st.integers(0, 99))
+@torch.no_grad()
+def test_cached_decoding_of_many_hypotheses(norm: str, sources: list[list[int]], beam: int, seed: int) -> None:
+    """K hypotheses a sentence, in one token at a time or in chunks, with rows chosen anew on the way."""
+    model = MODELS[norm]
+    generator = torch.Generator().manual_seed(seed)
+    width = max(map(len, sources)) + 1
+    memory = model.encode(torch.tensor([[*s, EOS] + [PAD] * (width - 1 - len(s)) for s in sources]))
+    copies = Memory(memory.states.repeat_interleave(beam, 0), memory.mask.repeat_interleave(beam, 0))
+    texts = torch.randint(4, 24, (len(sources) * beam, 6), generator=generator)
+    cache = model.new_cache()
+    for a, b in ((0, 1), (1, 3), (3, 4)):
+        part = model.decode(texts[:, a:b], memory, cache)
+        close(part, model.decode(texts[:, :b], copies)[:, a:b])
+    within = torch.randint(0, beam, (len(sources), beam), generator=generator)
+    rows = (within + beam * torch.arange(len(sources))[:, None]).flatten()
+    cache.select(rows)
+    texts = torch.cat([texts[rows, :4], texts[:, 4:]], dim=1)
+    close(model.decode(texts[:, 4:5], memory, cache), model.decode(texts[:, :5], copies)[:, 4:5])
+
+    last = torch.tensor([len(sources) - 1])  # the other sentences are done
+    rows = torch.arange(len(texts) - beam, len(texts))
+    cache.select(rows)
+    cache.keep(last)
+    close(
+        model.decode(texts[rows, 5:6], memory.keep(last), cache),
+        model.decode(texts[rows], Memory(copies.states[rows], copies.mask[rows]))[:, 5:6],
+    )
+
+
+def parameters(config: ModelConfig, source: int, target: int) -> int:
+    """The closed formula: D width, F feed-forward."""
+    D, F = config.width, config.feed_forward
+    attention, feed_forward, norm = 4 * (D * D + D), D * F + F + F * D + D, 2 * D
+    encoder = config.encoder_layers * (attention + feed_forward + 2 * norm)
+    decoder = config.decoder_layers * (2 * attention + feed_forward + 3 * norm)
+    embeddings = (source + target) * D + (0 if config.tie_embeddings else target * D)
+    return embeddings + encoder + decoder + (2 * norm if config.norm == "pre" else 0)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("encoder", "decoder"), [(1, 1), (3, 1), (2, 4)])
+def test_every_parameter_is_accounted_for(norm: str, tied: bool, encoder: int, decoder: int) -> None:
+    config = ModelConfig(24, 3, encoder, decoder, 40, norm, "gelu", tied)  # type: ignore[arg-type]
+    model = Transformer(config, 31, 17)
+    assert sum(p.numel() for p in model.parameters()) == parameters(config, 31, 17)
+    assert (model.output.weight is model.target_embedding.tokens.weight) == tied
+    assert (model.source_embedding.tokens.weight[PAD] == 0).all()
+
+
+def test_positions() -> None:
+    table = sinusoids(50, 12)
+    assert table.shape == (50, 12)
+    for position, column in ((0, 0), (7, 4), (49, 11)):
+        angle = position / 10000 ** (2 * (column // 2) / 12)
+        expected = math.cos(angle) if column % 2 else math.sin(angle)
+        assert table[position, column].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_sentences_longer_than_the_table() -> None:
+    model = tiny_model()
+    assert len(model.source_embedding.positions) == 256
+    source = torch.tensor([[*([5, 6, 7] * 130), EOS]])
+    target = torch.tensor([[BOS, *([8, 9] * 150)]])
+    with torch.inference_mode():
+        whole = model(source, target)
+        memory, cache = model.encode(source), model.new_cache()
+        parts = [model.decode(target[:, a : a + 43], memory, cache) for a in range(0, 301, 43)]
+        close(torch.cat(parts, dim=1), whole)
+    for embedding in (model.source_embedding, model.target_embedding):
+        table = embedding.positions
+        assert len(table) > 300
+        close(table, sinusoids(len(table), 16))
+        assert torch.equal(table[:256], sinusoids(256, 16))
+    assert not any("positions" in key for key in model.state_dict())
+    # The table grew in inference mode; training goes on with it.
+    model.train()
+    translation_loss(model(source, target), target).backward()  # type: ignore[no-untyped-call]
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.floats(0, 0.9), st.integers(0, 99))
+def test_the_loss_is_label_smoothed_cross_entropy_without_padding(
+    batch: int, length: int, smoothing: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    logits = torch.randn(batch, length, 9, dtype=torch.float32) * 2
+    target = torch.randint(0, 9, (batch, length))
+    target[0, 0] = 5
+    total, tokens = 0.0, 0
+    for b in range(batch):
+        for t in range(length):
+            if target[b, t] != PAD:
+                scores = [math.exp(v) for v in logits[b, t].tolist()]
+                logs = [math.log(s / sum(scores)) for s in scores]
+                total -= (1 - smoothing) * logs[int(target[b, t])] + smoothing * sum(logs) / 9
+                tokens += 1
+    assert translation_loss(logits, target, smoothing).item() == pytest.approx(total / tokens, abs=1e-5)
+
+    padded = torch.cat([target, torch.full((batch, 2), PAD)], dim=1)
+    more = torch.cat([logits, torch.randn(batch, 2, 9)], dim=1)
+    close(translation_loss(more, padded, smoothing), translation_loss(logits, target, smoothing))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.999])
+def test_dropout(share: float) -> None:
+    torch.manual_seed(0)
+    dropout, x = Dropout(share), torch.ones(999, 1001, requires_grad=True)
+    assert dropout.eval()(x) is x
+    y = dropout.train()(x)
+    zeros = (y == 0).float().mean().item()
+    assert zeros == pytest.approx(share, abs=1 / 256)
+    assert y.mean().item() == pytest.approx(1.0, abs=0.05)
+    y.sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, y.detach())
+    if share >= 0.1:  # neither rows, columns nor neighbours fall together
+        kept = (y != 0).float()
+        for part in (kept.mean(0), kept.mean(1)):
+            assert part.std().item() < 0.03
+        pairs = (kept[:, 1:] * kept[:, :-1]).mean().item()
+        assert pairs == pytest.approx((1 - zeros) ** 2, abs=0.01)
+        assert not torch.equal(dropout(x), y)

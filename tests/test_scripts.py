@@ -1,0 +1,209 @@
+"""The scripts as a user meets them. Each process costs seconds, so they are few."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.toy import ROOT, SCRIPTS, ToyRun, environment, run_script
+from translator.checkpoint import RunDirectory
+from translator.inspection.maps import AttentionMaps
+
+HELP = """
+import runpy, sys
+sys.argv = [sys.argv[1], "--help"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code
+heavy = {"torch", "datasets", "matplotlib", "sentencepiece", "omegaconf"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_help_is_quick_and_shows_an_example(script: Path) -> None:
+    command = [sys.executable, "-c", HELP, str(script)]
+    done = subprocess.run(command, capture_output=True, env=environment(), text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"python scripts/{script.name} " in done.stdout
+    assert "usage:" in done.stdout and "positional arguments" in done.stdout
+
+
+def mistake(done: subprocess.CompletedProcess[bytes]) -> str:
+    assert done.returncode == 2
+    assert done.stdout == b""
+    error = done.stderr.decode()
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "wanted"),
+    [
+        ("translate.py", "RUN --beam 0 x", "--beam must be at least 1"),
+        ("translate.py", "RUN --input absent.txt", "absent.txt: no such file"),
+        ("translate.py", "RUN --input toy.yaml x", "not both"),
+        ("translate.py", "RUN --input toy.yaml --output toy.yaml", "overwrite"),
+        ("evaluate.py", "RUN --data test.tsv --beam 0", "--beam must be at least 1"),
+        ("export_attention.py", "RUN --source x --layer 1", "--layer and --head go together"),
+    ],
+)
+def test_mistakes_seen_at_once(script: str, arguments: str, wanted: str, toy_run: ToyRun) -> None:
+    args = [str(toy_run.path) if a == "RUN" else a for a in shlex.split(arguments)]
+    assert wanted in mistake(run_script(script, *args, cwd=toy_run.path.parent))
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "wanted"),
+    [
+        ("prepare_corpus.py", "toy.yaml data.sources=absent.tsv", "absent.tsv: no such file"),
+        ("train.py", "toy.yml", "Did you mean 'toy.yaml'"),
+        ("train.py", "toy.yaml train.max_stpes=3", "Did you mean: 'max_steps'"),
+        ("train.py", "toy.yaml model.width=64", "model.width=32, now it is 64"),
+        ("translate.py", "absent x", "absent: no run here"),
+        ("translate.py", "RUN x --output absent/x.txt", "absent"),
+        ("evaluate.py", "RUN --data absent.tsv", "absent.tsv: no such file"),
+        ("export_attention.py", "RUN --source x --layer 3 --head 1 --quiet", "layers 1 to 2 with heads 1 to 2"),
+    ],
+)
+def test_mistakes_seen_later(
+    script: str, arguments: str, wanted: str, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """As above, but in this process, since these mistakes are seen only after slow imports."""
+    import runpy
+
+    arguments = arguments.removesuffix(" --quiet")
+    args = [str(toy_run.path) if a == "RUN" else a for a in shlex.split(arguments)]
+    monkeypatch.chdir(toy_run.path.parent)
+    monkeypatch.setattr(sys, "argv", [script, *args])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert out == "" and len(errors) == 1 and wanted in errors[0]
+    assert err.endswith(errors[0] + "\n")
+
+
+def test_training_tells_how_it_goes(toy_run: ToyRun) -> None:
+    assert "float32 on cpu" in toy_run.stderr and "360" not in toy_run.stdout
+    assert "step 10  loss" in toy_run.stderr and "step 75: validation loss" in toy_run.stderr
+    assert "I like apples.  →  " in toy_run.stderr
+    assert toy_run.stdout.startswith("Trained ") and toy_run.stdout.count("\n") == 1
+    present = {str(p.relative_to(toy_run.path)) for p in toy_run.path.rglob("*") if p.is_file()}
+    assert present >= {
+        "config.yaml", "corpus.json", "metrics.jsonl", "best/model.safetensors", "checkpoints/last.pt",
+        "tokenizer/en.model", "tokenizer/ko.model", "tokenizer/en.words", "snapshots/step-000150.safetensors",
+    }  # fmt: skip
+    assert not [name for name in present if name.endswith(".tmp")]
+
+
+def test_a_finished_run_is_not_trained_again(toy_run: ToyRun) -> None:
+    files = [toy_run.path / name for name in ("best/model.safetensors", "checkpoints/last.pt", "metrics.jsonl")]
+    before = [path.read_bytes() for path in files]
+    done = run_script("train.py", toy_run.config)
+    assert done.returncode == 0 and b"trained already" in done.stdout
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_the_steps_before_training(toy_run: ToyRun, tmp_path: Path) -> None:
+    done = run_script("train_tokenizer.py", toy_run.config, f"run_dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    assert "en.model" in text and "ko.model" in text and "▁" in text
+    for name in ("en.model", "ko.model", "en.words"):
+        made = (tmp_path / "run" / "tokenizer" / name).read_bytes()
+        assert made == (toy_run.path / "tokenizer" / name).read_bytes()
+
+    done = run_script("prepare_corpus.py", toy_run.config)
+    assert done.returncode == 0, done.stderr
+    report, end = json.JSONDecoder().raw_decode(done.stdout.decode())
+    assert report["train"] == RunDirectory(toy_run.path).report()["train"]
+    assert all(line.count("\t") == 1 for line in done.stdout.decode()[end:].strip().split("\n"))
+
+
+LINES = [
+    "I like apples.",
+    "",
+    "   ",
+    "\t",
+    "We buy\u2028milk.",
+    "🙂",
+    "저는 사과를 좋아해요.",
+    "She likes\x0b\x85zebras.",
+    "They want bread.",
+]
+
+
+def test_translate_gives_as_many_lines_as_it_gets(toy_run: ToyRun, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_bytes("\n".join(LINES).encode())  # no newline at the end
+    done = run_script("translate.py", toy_run.path, stdin=("\r\n".join(LINES) + "\r\n").encode())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b"\n") == len(LINES) and b"\r" not in done.stdout
+    lines = done.stdout.decode().split("\n")[:-1]
+    assert [bool(line) for line in lines] == [bool(line.strip()) for line in LINES]
+    assert done.stderr.decode() == "not in the training data: 저는, 사과를, 좋아해요, zebras\n"
+
+    done = run_script("translate.py", toy_run.path, "--input", source, "--output", target, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert target.read_bytes().decode().split("\n") == [*lines, ""]
+
+    done = run_script("translate.py", toy_run.path, LINES[0], LINES[-1], "--show-source", "--beam", "2")
+    assert [line.split("\t")[0] for line in done.stdout.decode().splitlines()] == [LINES[0], LINES[-1]]
+
+
+def test_translate_names_the_line_that_is_not_utf8(toy_run: ToyRun) -> None:
+    done = run_script("translate.py", toy_run.path, stdin=b"I like milk.\nWe buy \xff\n")
+    assert "standard input, line 2: not UTF-8" in mistake(done)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell's pipe")
+def test_a_reader_that_leaves_is_no_error(toy_run: ToyRun, tmp_path: Path) -> None:
+    many = tmp_path / "many.txt"
+    many.write_text("I like apples.\n" * 2000, encoding="utf-8")
+    python, script = shlex.quote(sys.executable), shlex.quote(str(ROOT / "scripts" / "translate.py"))
+    command = f"{python} {script} {shlex.quote(str(toy_run.path))} --input {shlex.quote(str(many))} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, env=environment(), check=False)
+    assert done.stdout.count(b"\n") == 1 and done.stderr == b""
+
+
+def test_evaluate(toy_run: ToyRun, tmp_path: Path) -> None:
+    data, report = toy_run.config.parent / "test.tsv", tmp_path / "scores.json"
+    done = run_script("evaluate.py", toy_run.path, "--data", data, "--json", report)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    scores = json.loads(report.read_text(encoding="utf-8"))
+    assert {"chrF++", "BLEU char", "exact match"} <= set(scores)
+    for name, figure in scores.items():
+        assert 0 <= figure["score"] <= 100.001
+        assert name in text and figure["signature"] in text
+    assert "version:" in scores["chrF++"]["signature"]
+    assert scores["chrF++"]["score"] > 50
+
+
+def test_export_attention(toy_run: ToyRun, tmp_path: Path) -> None:
+    sentence = "Jimin doesn't sell zebras!"
+    done = run_script(
+        "export_attention.py", toy_run.path, "--source", sentence, "--out", tmp_path, "--layer", "2", "--head", "1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.decode() == "not in the training data: zebras\n"
+    name = "jimin-doesn-t-sell-zebras"
+    endings = ["attn.json", "attn.npz", "cross.png", "cross.svg", "cross-heads.png", "cross-heads.svg"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"{name}.{ending}" for ending in endings)
+    text = done.stdout.decode()
+    assert all(f"{name}.{ending}" in text for ending in endings) and "layer 2, head 1" in text
+    maps = AttentionMaps.load(tmp_path / f"{name}.attn.json")
+    assert maps.source_text == sentence and maps.target_text in text
+    np.testing.assert_allclose(maps.cross.sum(-1), 1, atol=1e-6)
+    assert (tmp_path / f"{name}.cross.png").read_bytes().startswith(b"\x89PNG")

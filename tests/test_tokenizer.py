@@ -1,0 +1,129 @@
+"""Text survives the way to ids and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.toy import toy_pairs
+from translator.config import TokenizerConfig
+from translator.errors import UserError
+from translator.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalize, split_words
+
+TYPES = ("unigram", "bpe")
+LINES = [sentence for pair in toy_pairs() for sentence in pair]
+TOKENIZERS = {kind: Tokenizer.train(LINES, 380, TokenizerConfig(type=kind)) for kind in TYPES}
+
+anything = st.text() | st.text(
+    st.sampled_from("뷁🙂ㅋ각힣漢é…Ａ\u200b\u1112\u1161\u11ab\u3164 \t\n\r\u2028▁<s>/0x4$\\")
+)
+
+
+@given(anything)
+@example("ㅋㅋㅋ ㅠㅠ")
+@example("ﾡﾢ")
+def test_normalize_is_idempotent(text: str) -> None:
+    once = normalize(text)
+    assert normalize(once) == once
+    assert once == once.strip() and "  " not in once and len(once.splitlines()) <= 1
+
+
+def test_normalize_every_single_character() -> None:
+    for code in range(0x110000):
+        once = normalize(chr(code))
+        assert normalize(once) == once
+
+
+@given(anything)
+def test_normalize_composes_and_unifies(text: str) -> None:
+    assert normalize(unicodedata.normalize("NFD", text)) == normalize(unicodedata.normalize("NFC", text))
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in normalize(text))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@given(text=anything)
+@example(text="뷁")
+@example(text="🙂 👨‍👩‍👧")
+@example(text="ㅋㅋ")
+@example(text=unicodedata.normalize("NFD", "각시 한국어"))
+@example(text="<s> </s> <unk> <pad> <0x41> ▁")
+@example(text='漢字 $_^\\ "NA" null')
+def test_nothing_is_lost(kind: str, text: str) -> None:
+    tokenizer = TOKENIZERS[kind]
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == normalize(text)
+    assert all(EOS < i < tokenizer.size for i in ids)
+    assert len(tokenizer.pieces(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@given(data=st.data())
+def test_any_ids_decode_to_one_line(kind: str, data: st.DataObject) -> None:
+    tokenizer = TOKENIZERS[kind]
+    line_break = tokenizer.encode("\N{SYMBOL FOR LINE FEED}")  # some bytes
+    newline = 4 + 0x0A
+    assert tokenizer.pieces([newline]) == ["<0x0A>"]
+    ids = data.draw(st.lists(st.integers(0, tokenizer.size - 1) | st.sampled_from([newline, *line_break])))
+    assert len(tokenizer.decode(ids).splitlines()) <= 1
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_special_pieces(kind: str) -> None:
+    tokenizer = TOKENIZERS[kind]
+    assert (UNK, PAD, BOS, EOS) == (0, 1, 2, 3)
+    assert tokenizer.pieces([UNK, PAD, BOS, EOS]) == ["<unk>", "<pad>", "<s>", "</s>"]
+    assert tokenizer.decode([BOS, PAD, UNK, *tokenizer.encode("저는 책을 사요."), EOS]) == "저는 책을 사요."
+    assert tokenizer.encode("") == tokenizer.encode(" \n\u200b") == []
+    assert tokenizer.decode([]) == ""
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_training_again_gives_the_same_bytes(kind: str) -> None:
+    again = Tokenizer.train(iter(LINES), 380, TokenizerConfig(type=kind))  # type: ignore[arg-type]
+    assert again.model == TOKENIZERS[kind].model
+    assert again.fingerprint == TOKENIZERS[kind].fingerprint
+    assert len({t.fingerprint for t in TOKENIZERS.values()}) == len(TYPES)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_small_corpus_gives_fewer_pieces(kind: str) -> None:
+    tokenizer = Tokenizer.train(LINES, 20000, TokenizerConfig(type=kind))  # type: ignore[arg-type]
+    assert 260 < tokenizer.size < 20000
+    assert tokenizer.decode(tokenizer.encode(LINES[0])) == LINES[0]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_cannot_be_trained(kind: str) -> None:
+    config = TokenizerConfig(type=kind)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="cannot be trained"):
+        Tokenizer.train([], 300, config)
+    many = "".join(chr(0xAC00 + i) for i in range(400))
+    with pytest.raises(UserError, match="300 pieces"):
+        Tokenizer.train([many], 300, dataclasses.replace(config, character_coverage=1.0))
+
+
+def test_load(tmp_path: Path) -> None:
+    path = tmp_path / "en.model"
+    with pytest.raises(UserError, match="no such tokenizer"):
+        Tokenizer.load(path)
+    path.write_bytes(b"not a model")
+    with pytest.raises(UserError, match="not a SentencePiece model"):
+        Tokenizer.load(path)
+    path.write_bytes(TOKENIZERS["bpe"].model)
+    assert Tokenizer.load(path).encode(LINES[0]) == TOKENIZERS["bpe"].encode(LINES[0])
+
+
+@given(anything | st.text(st.sampled_from("ab'-.,!?“”… \n¿")))
+def test_split_words_loses_only_white_space(text: str) -> None:
+    words = split_words(text)
+    assert "".join(words) == "".join(text.split())
+    assert all(words) and not any(c.isspace() for word in words for c in word)
+    for word in words:  # punctuation stands alone, or inside a word
+        marks = [unicodedata.category(c).startswith("P") for c in word]
+        assert all(marks) or not (marks[0] or marks[-1])
+    assert split_words(" ".join(words)) == words
