@@ -114,7 +114,7 @@ class Lexicon:
         rows = [row]
         for kind in found:
             base = self.kinds.get(kind) or []
-            if kind in ("hour", "early", "minute", "num"):
+            if kind in ("hour", "early", "minute", "num", "days"):
                 base = [x for x in self.kinds["num"] if kind in x.tags]
             rows = [{**r, "en": r["en"].replace(f"{{{kind}}}", x.row["en"]),
                      "ko": r["ko"].replace("{native}", x.row.get("native", "")).replace(
@@ -184,6 +184,8 @@ class Pattern:
         self.en = [self.match(self.EN, x) for x in block["en"].split()]
         self.ko = [self.match(self.KO, x) for x in block["ko"].split()]
         self.forms = {slot: form for slot, form, *_ in self.en if slot}
+        both = [[x[0] for x in side] for side in (self.en, self.ko)]
+        self.twice = {slot for slot in self.forms if min(side.count(slot) for side in both) > 1}
 
     def match(self, regex: re.Pattern[str], token: str) -> tuple[str, ...]:
         """The parts of a template token."""
@@ -202,6 +204,19 @@ def read_patterns(path: Path = HERE / "patterns.txt") -> list[Pattern]:
             block = dict(re.split(r":\s+", x, maxsplit=1) for x in lines)
             patterns.append(Pattern(block))
     return patterns
+
+
+class Names:
+    """The label of a slot: n, or n#1 and n#2 where it comes twice on both sides."""
+
+    def __init__(self, twice: set[str]) -> None:
+        self.twice = twice
+        self.seen: Counter[str] = Counter()
+
+    def of(self, slot: str) -> str:
+        """The label of the next place of the slot."""
+        self.seen[slot] += 1
+        return f"{slot}#{self.seen[slot]}" if slot in self.twice else slot
 
 
 class Grammar:
@@ -313,6 +328,7 @@ class Grammar:
     def english_side(self, pattern: Pattern, filled: dict[str, Entry]) -> list[Word]:
         """The English words with labels of the whole sentence."""
         out: list[Word] = []
+        names = Names(pattern.twice)
         for slot, form, key, who, literal, marks, end in pattern.en:
             extra = parse_marks(marks)
             if slot:
@@ -320,7 +336,8 @@ class Grammar:
                 person = person_of(subject)
                 shape = noun_shape(slot, form, filled)
                 words = self.en_words(filled[slot], shape, person, person in ("we", "they"))
-                words = [(w, tuple((scoped(label, slot), s) for label, s in m)) for w, m in words]
+                name = names.of(slot)
+                words = [(w, tuple((scoped(label, name), s) for label, s in m)) for w, m in words]
                 words[-1] = (words[-1][0], words[-1][1] + extra)
             elif key:
                 if key == "a" and filled[who].row["plural"] in "-=":
@@ -339,11 +356,13 @@ class Grammar:
     def korean_side(self, pattern: Pattern, filled: dict[str, Entry]) -> list[Word]:
         """The Korean words with labels of the whole sentence."""
         out: list[Word] = []
+        names = Names(pattern.twice)
         for slot, honor, form, pre, key, who, literal, suffix, agreeing, marks, end in pattern.ko:
             labels = parse_marks(marks)
             if slot:
                 entry = filled[slot]
-                words = [(w, tuple((f"{slot}.{label}", s) for label, s in m))
+                name = names.of(slot)
+                words = [(w, tuple((f"{name}.{label}", s) for label, s in m))
                          for w, m in self.ko_words(entry, slot, honor, form, pre, filled)]
                 words = [(w.replace("\0", ""), m if "\0" not in w else parse_marks(pre.partition("^")[2]))
                          for w, m in words]
@@ -351,7 +370,7 @@ class Grammar:
                     continue
                 if agreeing:
                     suffix += self.lexicon.agree["ko", agreeing][person_of(filled.get("s"))]
-                words[-1] = (decline(entry, words[-1][0], form, suffix), words[-1][1] + ((slot, True),))
+                words[-1] = (decline(entry, words[-1][0], form, suffix), words[-1][1] + ((name, True),))
             elif key:
                 person = person_of(filled.get(who or "s"))
                 value = self.lexicon.agree["ko", key][person]
@@ -532,12 +551,12 @@ def noun_form(entry: Entry, words: list[Word], form: str, plural: bool) -> list[
 
 
 def noun_shape(slot: str, form: str, filled: dict[str, Entry]) -> str:
-    """The form of a noun where the verb or a number decides: sell apples, take off the hat, we wear hats."""
+    """The form of a noun where the verb or a number decides: sell apples, clean the house, we wear hats."""
     verb = filled.get("v" + slot[1:]) if slot[0] == "o" and not form else None
     if verb is not None and filled[slot].kind == "noun":
         if "sellv" in verb.tags:
             return "gen"
-        if "offv" in verb.tags:
+        if "thev" in verb.tags:
             return "the"
         if "wearv" in verb.tags and filled[slot].row["art"] in ("a", "an"):
             return "pred"
