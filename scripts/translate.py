@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=1, help="hypotheses kept at each step; 1 is greedy (default)")
     parser.add_argument("--show-source", action="store_true", help="print english<TAB>korean")
     parser.add_argument("--quiet", action="store_true", help="do not name words that training never held")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # options may stand before the text, too
     if args.text and args.input:
         raise UserError("give either text or --input, not both")
     if args.beam < 1:

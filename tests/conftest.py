@@ -6,10 +6,6 @@ import os
 import tempfile
 from pathlib import Path
 
-_HOME = tempfile.TemporaryDirectory(prefix="test-huggingface-")
-os.environ["HF_HOME"] = _HOME.name  # before anything imports `datasets`
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import hypothesis
 import pytest
 import torch
@@ -17,6 +13,10 @@ import torch
 from tests.toy import ToyRun, run_script, toy_pairs, toy_yaml
 from translator.config import TokenizerConfig
 from translator.tokenizer import Tokenizer
+
+_HOME = tempfile.TemporaryDirectory(prefix="test-huggingface-")
+os.environ["HF_HOME"] = _HOME.name  # nothing has imported `datasets` yet
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 hypothesis.settings.register_profile(
     "repeatable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,16 @@ def model_of(run: RunDirectory, **changes: object) -> Transformer:
     return Transformer(config, run.tokenizer("en").size, run.tokenizer("ko").size)
 
 
+def writer(text: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return write
+
+
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
-    write_atomically(path, lambda p: p.write_text("old", encoding="utf-8") and None)
+    write_atomically(path, writer("old"))
 
     def half(temporary: Path) -> None:
         assert path.read_text(encoding="utf-8") == "old"
@@ -44,7 +52,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         write_atomically(path, half)
     assert path.read_text(encoding="utf-8") == "old"
-    write_atomically(path, lambda p: p.write_text("new", encoding="utf-8") and None)
+    write_atomically(path, writer("new"))
     assert path.read_text(encoding="utf-8") == "new"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
 

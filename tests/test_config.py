@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.toy import ROOT
@@ -187,6 +187,7 @@ def test_the_command_line_beats_the_file(tmp_path: Path) -> None:
 texts = st.text(st.characters(codec="utf-8")).filter(lambda s: "${" not in s and s != "???")
 
 
+@settings(max_examples=20)
 @given(
     samples=st.lists(
         texts | st.sampled_from(["yes", "null", "1e3", "~", "0x1f", "a: b", "#", "2020-01-01", "가"])

@@ -32,7 +32,8 @@ def mistake(path: str) -> str:
 
 
 def test_lines_are_read_literally(tmp_path: Path) -> None:
-    text = '"Hi," he said.\t그는 "안녕"이라고 했어요.\nNA\tnull\nnan\t1e3\r\na\u2028b\x0bc\x85d\te\x0cf\n#x\t\'y\n\\t\t\\n\n"a\tb'
+    text = '"Hi," he said.\t그는 "안녕"이라고 했어요.\nNA\tnull\nnan\t1e3\r\n'
+    text += "a\u2028b\x0bc\x85d\te\x0cf\n#x\t'y\n\\t\t\\n\n\"a\tb"
     pairs, bad = read_pairs(write(tmp_path, text))
     assert bad == 0
     assert pairs == [

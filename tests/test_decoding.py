@@ -72,7 +72,7 @@ def test_greedy_is_the_likeliest_piece_each_time_in_any_company(
 
 def check(model: Transformer, source: list[int], found: Hypothesis, alpha: float) -> None:
     """A hypothesis is well-formed and its figures are right."""
-    assert all(EOS < i for i in found.ids)
+    assert all(i > EOS for i in found.ids)
     assert found.logprob == pytest.approx(forced_logprob(model, source, found.ids, found.finished), abs=1e-4)
     pieces = len(found.ids) + found.finished
     assert found.score == pytest.approx(found.logprob / length_penalty(pieces, alpha), abs=1e-4)

@@ -26,7 +26,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str
 
 def test_a_file_that_cannot_be_written_is_one_line_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
-        run(lambda: (tmp_path / "absent" / "file").write_text("", encoding="utf-8") and None)
+        run((tmp_path / "absent" / "file").mkdir)
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert "absent" in error and error.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import warnings
@@ -14,12 +15,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.toy import ToyRun
+from tests.toy import ToyRun, tiny_model
 from translator.attention import capture
 from translator.decoding import greedy
 from translator.errors import UserError
 from translator.inspection.figures import FONT, draw_head, draw_heads, label, save
-from translator.inspection.maps import AttentionMaps
+from translator.inspection.maps import AttentionMaps, Weights
 from translator.tokenizer import EOS
 from translator.translate import Translator
 
@@ -61,6 +62,18 @@ def test_maps(toy: Translator, text: str, target: str | None, beam: int) -> None
     assert maps.target_text == (toy.translate([text], beam)[0] if target is None else target)
     layer, head = maps.clearest_head()
     assert 0 <= layer < 2 and 0 <= head < 2
+
+
+def test_the_maps_are_of_the_translation_that_the_translator_gives(toy: Translator) -> None:
+    differ = 0
+    for seed in range(4):  # untrained models, whose searches differ
+        model = tiny_model(toy.english.size, toy.korean.size, seed)
+        untrained = Translator(model, toy.english, toy.korean, set())
+        found = [untrained.hypotheses([TEXT], beam)[0][0].ids for beam in (1, 3)]
+        differ += found[0] != found[1]
+        for beam, ids in zip((1, 3), found, strict=True):
+            assert untrained.attention(TEXT, beam=beam).target_in[1:] == toy.korean.pieces(ids)
+    assert differ
 
 
 def test_logprobs_are_the_decoders(toy: Translator) -> None:
@@ -109,9 +122,10 @@ def made_up(target: list[str], source: list[str], text: str) -> AttentionMaps:
     """Maps of any pieces: two layers, two heads."""
     generator = np.random.default_rng(0)
 
-    def weights(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        w = generator.random(shape, dtype=np.float32)
-        return w / w.sum(-1, keepdims=True)
+    def weights(*shape: int) -> Weights:
+        w: Weights = generator.random(shape, dtype=np.float32)
+        w /= w.sum(-1, keepdims=True)
+        return w
 
     S, T = len(source) + 1, len(target) + 1
     return AttentionMaps(
@@ -182,17 +196,20 @@ def test_a_label_has_only_what_the_font_has(text: str) -> None:
 def test_the_same_maps_give_the_same_bytes(toy: Translator, tmp_path: Path) -> None:
     maps = toy.attention(TEXT)
     for suffix in ("png", "svg"):
-        for name, draw in (("head", lambda: draw_head(maps, 0, 1)), ("heads", lambda: draw_heads(maps))):
-            paths = [tmp_path / folder / f"{name}.{suffix}" for folder in ("a", "b")]
-            for path in paths:
-                save(draw(), path)
-            assert paths[0].read_bytes() == paths[1].read_bytes()
+        for folder in ("a", "b"):
+            save(draw_head(maps, 0, 1), tmp_path / folder / f"head.{suffix}")
+            save(draw_heads(maps), tmp_path / folder / f"heads.{suffix}")
+        for name in ("head", "heads"):
+            first, second = ((tmp_path / folder / f"{name}.{suffix}").read_bytes() for folder in ("a", "b"))
+            assert first == second
 
 
 def test_drawing_changes_nothing_for_others(tmp_path: Path) -> None:
-    before = dict(matplotlib.rcParams)
+    # To read the setting "backend" would itself import pyplot.
+    names = [name for name in matplotlib.rcParams if name != "backend"]
+    before = [copy.deepcopy(matplotlib.rcParams[name]) for name in names]
     maps = made_up(["가"], ["a"], "a")
     for figure in (draw_head(maps, 0, 0), draw_heads(maps)):
         save(figure, tmp_path / "x.svg")
-    assert dict(matplotlib.rcParams) == before
+    assert [matplotlib.rcParams[name] for name in names] == before
     assert "matplotlib.pyplot" not in sys.modules

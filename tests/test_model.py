@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ def test_cached_decoding_is_decoding(norm: str, source: list[int], target: list[
     middle = data.draw(st.integers(1, len(target)))
     for cuts in (range(ids.size(1) + 1), (0, middle, ids.size(1))):
         cache = model.new_cache()
-        parts = [model.decode(ids[:, a:b], memory, cache) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        parts = [model.decode(ids[:, a:b], memory, cache) for a, b in pairwise(cuts)]
         close(torch.cat(parts, dim=1), whole)
         assert cache.length == ids.size(1)
 

@@ -44,5 +44,5 @@ def test_spacing_counts() -> None:
 
 
 def test_counts_must_agree() -> None:
-    with pytest.raises(UserError, match="2 translations .* 1 references"):
+    with pytest.raises(UserError, match=r"2 translations .* 1 references"):
         score(["a", "b"], ["a"])

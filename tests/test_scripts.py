@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,14 @@ import pytest
 from tests.toy import ROOT, SCRIPTS, ToyRun, environment, run_script
 from translator.checkpoint import RunDirectory
 from translator.inspection.maps import AttentionMaps
+
+
+def run_here(name: str, *args: str | Path) -> None:
+    """Run a script in this process, where the slow imports are done already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, args)])
+        runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
+
 
 HELP = """
 import runpy, sys
@@ -66,27 +75,26 @@ def test_mistakes_seen_at_once(script: str, arguments: str, wanted: str, toy_run
     [
         ("prepare_corpus.py", "toy.yaml data.sources=absent.tsv", "absent.tsv: no such file"),
         ("train.py", "toy.yml", "Did you mean 'toy.yaml'"),
-        ("train.py", "toy.yaml train.max_stpes=3", "Did you mean: 'max_steps'"),
+        ("train.py", "toy.yaml modle.width=3", "Did you mean: 'model'"),
         ("train.py", "toy.yaml model.width=64", "model.width=32, now it is 64"),
         ("translate.py", "absent x", "absent: no run here"),
         ("translate.py", "RUN x --output absent/x.txt", "absent"),
         ("evaluate.py", "RUN --data absent.tsv", "absent.tsv: no such file"),
-        ("export_attention.py", "RUN --source x --layer 3 --head 1 --quiet", "layers 1 to 2 with heads 1 to 2"),
+        ("export_attention.py", "RUN --source x --layer 3 --head 1", "layers 1 to 2 with heads 1 to 2"),
     ],
 )
 def test_mistakes_seen_later(
-    script: str, arguments: str, wanted: str, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    arguments: str,
+    wanted: str,
+    toy_run: ToyRun,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    """As above, but in this process, since these mistakes are seen only after slow imports."""
-    import runpy
-
-    arguments = arguments.removesuffix(" --quiet")
+) -> None:
     args = [str(toy_run.path) if a == "RUN" else a for a in shlex.split(arguments)]
     monkeypatch.chdir(toy_run.path.parent)
-    monkeypatch.setattr(sys, "argv", [script, *args])
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
+        run_here(script, *args)
     assert stop.value.code == 2
     out, err = capsys.readouterr()
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
@@ -95,40 +103,39 @@ def test_mistakes_seen_later(
 
 
 def test_training_tells_how_it_goes(toy_run: ToyRun) -> None:
-    assert "float32 on cpu" in toy_run.stderr and "360" not in toy_run.stdout
-    assert "step 10  loss" in toy_run.stderr and "step 75: validation loss" in toy_run.stderr
+    assert "float32 on cpu" in toy_run.stderr
+    assert "step 10  loss" in toy_run.stderr and "step 150: validation loss" in toy_run.stderr
     assert "I like apples.  →  " in toy_run.stderr
     assert toy_run.stdout.startswith("Trained ") and toy_run.stdout.count("\n") == 1
     present = {str(p.relative_to(toy_run.path)) for p in toy_run.path.rglob("*") if p.is_file()}
     assert present >= {
         "config.yaml", "corpus.json", "metrics.jsonl", "best/model.safetensors", "checkpoints/last.pt",
-        "tokenizer/en.model", "tokenizer/ko.model", "tokenizer/en.words", "snapshots/step-000150.safetensors",
+        "tokenizer/en.model", "tokenizer/ko.model", "tokenizer/en.words", "snapshots/step-000300.safetensors",
     }  # fmt: skip
     assert not [name for name in present if name.endswith(".tmp")]
 
 
-def test_a_finished_run_is_not_trained_again(toy_run: ToyRun) -> None:
+def test_a_finished_run_is_not_trained_again(toy_run: ToyRun, capsys: pytest.CaptureFixture[str]) -> None:
     files = [toy_run.path / name for name in ("best/model.safetensors", "checkpoints/last.pt", "metrics.jsonl")]
     before = [path.read_bytes() for path in files]
-    done = run_script("train.py", toy_run.config)
-    assert done.returncode == 0 and b"trained already" in done.stdout
+    run_here("train.py", toy_run.config)
+    assert "trained already" in capsys.readouterr().out
     assert [path.read_bytes() for path in files] == before
 
 
-def test_the_steps_before_training(toy_run: ToyRun, tmp_path: Path) -> None:
-    done = run_script("train_tokenizer.py", toy_run.config, f"run_dir={tmp_path / 'run'}")
-    assert done.returncode == 0, done.stderr
-    text = done.stdout.decode()
+def test_the_steps_before_training(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_here("train_tokenizer.py", toy_run.config, f"run_dir={tmp_path / 'run'}")
+    text = capsys.readouterr().out
     assert "en.model" in text and "ko.model" in text and "▁" in text
     for name in ("en.model", "ko.model", "en.words"):
         made = (tmp_path / "run" / "tokenizer" / name).read_bytes()
         assert made == (toy_run.path / "tokenizer" / name).read_bytes()
 
-    done = run_script("prepare_corpus.py", toy_run.config)
-    assert done.returncode == 0, done.stderr
-    report, end = json.JSONDecoder().raw_decode(done.stdout.decode())
+    run_here("prepare_corpus.py", toy_run.config)
+    text = capsys.readouterr().out
+    report, end = json.JSONDecoder().raw_decode(text)
     assert report["train"] == RunDirectory(toy_run.path).report()["train"]
-    assert all(line.count("\t") == 1 for line in done.stdout.decode()[end:].strip().split("\n"))
+    assert all(line.count("\t") == 1 for line in text[end:].strip().split("\n"))
 
 
 LINES = [
@@ -144,7 +151,9 @@ LINES = [
 ]
 
 
-def test_translate_gives_as_many_lines_as_it_gets(toy_run: ToyRun, tmp_path: Path) -> None:
+def test_translate_gives_as_many_lines_as_it_gets(
+    toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, target = tmp_path / "in.txt", tmp_path / "out.txt"
     source.write_bytes("\n".join(LINES).encode())  # no newline at the end
     done = run_script("translate.py", toy_run.path, stdin=("\r\n".join(LINES) + "\r\n").encode())
@@ -154,12 +163,15 @@ def test_translate_gives_as_many_lines_as_it_gets(toy_run: ToyRun, tmp_path: Pat
     assert [bool(line) for line in lines] == [bool(line.strip()) for line in LINES]
     assert done.stderr.decode() == "not in the training data: 저는, 사과를, 좋아해요, zebras\n"
 
-    done = run_script("translate.py", toy_run.path, "--input", source, "--output", target, "--quiet")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    run_here("translate.py", toy_run.path, "--input", source, "--output", target, "--quiet")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "")
     assert target.read_bytes().decode().split("\n") == [*lines, ""]
 
-    done = run_script("translate.py", toy_run.path, LINES[0], LINES[-1], "--show-source", "--beam", "2")
-    assert [line.split("\t")[0] for line in done.stdout.decode().splitlines()] == [LINES[0], LINES[-1]]
+    # Options may stand before the text or after it.
+    for args in (["--beam", "2", "--show-source", *LINES[::8]], [*LINES[::8], "--show-source", "--beam", "2"]):
+        run_here("translate.py", toy_run.path, *args)
+        assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == LINES[::8]
 
 
 def test_translate_names_the_line_that_is_not_utf8(toy_run: ToyRun) -> None:

@@ -22,7 +22,7 @@ def test_it_has_learnt_the_toy_language(toy: Translator, toy_run: ToyRun) -> Non
     pairs = toy_run.pairs[::7]
     found = toy.translate([english for english, _ in pairs])
     right = sum(a == korean for a, (_, korean) in zip(found, pairs, strict=True))
-    assert right > len(pairs) / 2, found
+    assert right > 0.9 * len(pairs), found
 
 
 @pytest.mark.parametrize("beam", [1, 3])
@@ -59,7 +59,7 @@ def test_unknown_words(toy: Translator) -> None:
 def test_it_can_be_imported_from_the_package() -> None:
     assert translator.Translator is Translator
     with pytest.raises(AttributeError, match="nothing_such"):
-        translator.nothing_such  # type: ignore[attr-defined]  # noqa: B018
+        translator.nothing_such  # noqa: B018
 
 
 def test_no_text_to_look_at(toy: Translator) -> None:

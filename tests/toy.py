@@ -79,16 +79,16 @@ def toy_yaml(folder: Path) -> Path:
             "decoder_layers": 2,
             "feed_forward": 64,
             "dropout": 0.1,
-        },  # fmt: skip
+        },
         "train": {
             "batch_tokens": 256,
-            "max_steps": 150,
-            "learning_rate": 0.005,
+            "max_steps": 300,
+            "learning_rate": 0.01,
             "precision": "float32",
             "log_every_steps": 10,
-        },  # fmt: skip
-        "validation": {"every_steps": 75, "decode_size": 8, "samples": ["I like apples."]},
-        "checkpoint": {"every_steps": 50, "snapshots": 3},
+        },
+        "validation": {"every_steps": 150, "decode_size": 8, "samples": ["I like apples."]},
+        "checkpoint": {"every_steps": 100, "snapshots": 3},
     }
     path = folder / "toy.yaml"
     path.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
