@@ -34,7 +34,7 @@ def main() -> None:
     directory = RunDirectory(config.run_dir)
     print(f"Reading and cleaning the corpus for {directory.path} ...", file=sys.stderr)
     corpus = prepare(config, directory)
-    trainer = Trainer(config, directory, corpus.train, corpus.validation)
+    trainer = Trainer(config, directory, corpus)
     if trainer.budget_used >= 1:
         print(f"{directory.path} is trained already (chrF++ {trainer.progress.best_chrf:.1f} on validation).")
         return

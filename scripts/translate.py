@@ -56,8 +56,6 @@ def main() -> None:
         output = sys.stdout
         if args.output:
             output = files.enter_context(open(args.output, "w", encoding="utf-8", newline="\n"))
-        else:
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         # Bytes, so that lines end at \n only: U+2028 and the like are part of a line.
         stream = files.enter_context(open(args.input, "rb")) if args.input else sys.stdin.buffer
         sentences = args.text or decoded(stream, str(args.input or "standard input"))

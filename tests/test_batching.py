@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,16 @@ def test_epochs_and_seeds_differ() -> None:
     lengths = [(i % 7, i % 5) for i in range(300)]
     orders = [epoch_batches(lengths, 60, seed, epoch) for seed in (1, 2) for epoch in (0, 1, 2)]
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+
+
+def test_weights_say_how_often_a_sentence_comes() -> None:
+    weights = [0.3, 1.0, 2.5]
+    counts = Counter(
+        i for epoch in range(400) for batch in epoch_batches([(3, 3)] * 3, 8, 0, epoch, weights) for i in batch
+    )
+    assert counts[1] == 400
+    assert abs(counts[0] - 120) < 40 and abs(counts[2] - 1000) < 40
+    assert epoch_batches([(3, 3)] * 3, 8, 0, 7, weights) == epoch_batches([(3, 3)] * 3, 8, 0, 7, weights)
 
 
 def test_batches_are_nearly_full() -> None:

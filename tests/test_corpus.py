@@ -199,3 +199,14 @@ def test_a_corpus_of_nothing(tmp_path: Path) -> None:
     path = str(write_pairs(tmp_path / "p.tsv", [("a", "가")]))
     with pytest.raises(UserError, match="no training pair is left"):
         load_corpus(DataConfig([SourceConfig(path)], validation=path))
+
+
+def test_a_pair_has_the_weight_of_the_first_source_that_holds_it(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "a.tsv", [("one", "하나"), ("two", "둘")])
+    write_pairs(tmp_path / "b.tsv", [("two", "둘"), ("three", "셋")])
+    sources = [SourceConfig(str(tmp_path / "a.tsv"), weight=2), SourceConfig(str(tmp_path / "b.tsv"), weight=0.5)]
+    validation = write_pairs(tmp_path / "valid.tsv", [("four", "넷")])
+    corpus = load_corpus(DataConfig(sources=sources, validation=str(validation)))
+    assert dict(zip(corpus.train, corpus.weights, strict=True)) == {
+        ("one", "하나"): 2, ("two", "둘"): 2, ("three", "셋"): 0.5,
+    }  # fmt: skip

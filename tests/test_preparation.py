@@ -38,7 +38,7 @@ def test_what_is_written(prepared: tuple[Path, Config, RunDirectory]) -> None:
     }  # fmt: skip
     assert run.config() == config
     corpus = prepare(config, run)
-    assert run.report()["fingerprint"] == fingerprint(corpus.train)
+    assert run.report()["fingerprint"] == fingerprint(corpus.train, corpus.weights)
     assert run.known_words() == {word.lower() for english, _ in corpus.train for word in split_words(english)}
     assert "apples" in run.known_words() and "minsu" in run.known_words()
 
@@ -111,4 +111,5 @@ def test_changed_data_are_refused(prepared: tuple[Path, Config, RunDirectory]) -
 
 def test_fingerprints_tell_pairs_apart() -> None:
     lists = [[], [("a", "b")], [("a", "c")], [("a", "b"), ("c", "d")], [("c", "d"), ("a", "b")]]
-    assert len({fingerprint(pairs) for pairs in lists}) == len(lists)
+    prints = {fingerprint(pairs, [1.0] * len(pairs)) for pairs in lists} | {fingerprint([("a", "b")], [2.0])}
+    assert len(prints) == len(lists) + 1

@@ -30,7 +30,7 @@ def begin(config: Config) -> Trainer:
     """What scripts/train.py does before it trains."""
     run = RunDirectory(config.run_dir)
     corpus = prepare(config, run)
-    return Trainer(config, run, corpus.train, corpus.validation)
+    return Trainer(config, run, corpus)
 
 
 def metrics(run: RunDirectory) -> list[dict[str, float]]:

@@ -37,7 +37,9 @@ class RunDirectory:
     """Where things are in a run's folder, and how they are read and written."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        path = Path(path)
+        # Relative where it can be, for short messages.
+        self.path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:

@@ -39,6 +39,9 @@ class SourceConfig:
     path: str = _path("???")
     """A file of `english<TAB>korean` lines, UTF-8, no header; compressed (.gz .xz .zst) will do."""
 
+    weight: float = _number(1.0, above=0)
+    """How often a pair stands in an epoch: 4 is four times, 0.3 draws 30 % of the pairs anew each epoch."""
+
 
 @dataclass
 class DataConfig:

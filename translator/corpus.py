@@ -23,6 +23,8 @@ class Corpus:
     """What a run trains on, and what it is judged by."""
 
     train: list[Pair]
+    weights: list[float]
+    """Of each training pair: how often it stands in an epoch, on average."""
     validation: list[Pair]
     test: dict[str, list[Pair]]
     """By the stem of the file's name."""
@@ -35,11 +37,13 @@ def load_corpus(config: DataConfig) -> Corpus:
     if not config.sources:
         raise UserError("data.sources is empty: name a file of english<TAB>korean lines, data.sources=my.tsv")
     sources: list[dict[str, object]] = []
+    weights: dict[Pair, float] = {}  # of a pair in several sources, the first's
     pairs: list[Pair] = []
     for source in config.sources:
         found, bad = read_pairs(source.path, config.skip_bad_lines)
         sources.append({"file": Path(source.path).name, "pairs": len(found), "bad lines skipped": bad})
         pairs += found
+        weights = dict.fromkeys(found, source.weight) | weights
     test: dict[str, list[Pair]] = {}
     for path in config.test:  # files of one name in two folders count as one
         test.setdefault(Path(path).stem, []).extend(read_pairs(path)[0])
@@ -60,7 +64,7 @@ def load_corpus(config: DataConfig) -> Corpus:
         "validation": len(validation),
         "test": {name: len(found) for name, found in test.items()},
     }
-    return Corpus(train, validation, test, report)
+    return Corpus(train, [weights[pair] for pair in train], validation, test, report)
 
 
 def read_pairs(path: str, skip_bad_lines: bool = False) -> tuple[list[Pair], int]:

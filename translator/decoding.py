@@ -44,9 +44,8 @@ def length_penalty(length: int, alpha: float) -> float:
 
 def next_logprobs(logits: Tensor) -> Tensor:
     """Log-probabilities of the next piece from (…, V) scores; pieces that no sentence holds get none."""
-    logits = logits.float()
-    logits[..., [UNK, PAD, BOS]] = -math.inf
-    return F.log_softmax(logits, dim=-1)
+    never = torch.tensor([UNK, PAD, BOS], device=logits.device)
+    return F.log_softmax(logits.float().index_fill(-1, never, -math.inf), dim=-1)
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ FIXED = ("seed", "tokenizer", "model", "train.batch_tokens", "train.optimizer")
 def prepare(config: Config, run: RunDirectory) -> Corpus:
     """Read the corpus and make sure that `run` holds the configuration and the tokenizers that fit it."""
     corpus = load_corpus(config.data)
-    corpus.report["fingerprint"] = fingerprint(corpus.train)
+    corpus.report["fingerprint"] = fingerprint(corpus.train, corpus.weights)
     if (run.path / "config.yaml").is_file():
         _check_unchanged(config, corpus, run)
     run.save_report(corpus.report)
@@ -41,11 +41,11 @@ def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> Non
         run.save_known_words({word.lower() for line in sides["en"][0] for word in split_words(line)})
 
 
-def fingerprint(pairs: Iterable[Pair]) -> str:
-    """Identifies the training pairs and their order."""
+def fingerprint(pairs: Iterable[Pair], weights: Iterable[float]) -> str:
+    """Identifies the training pairs, their order and their weights."""
     digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update("\t".join(pair).encode() + b"\n")
+    for (english, korean), weight in zip(pairs, weights, strict=True):
+        digest.update(f"{english}\t{korean}\t{weight}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -58,7 +58,7 @@ def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:
         for name, before, now in _differences(key, _get(old, key), _get(new, key)):
             raise UserError(f"{run.path} was begun with {name}={before}, now it is {now}. {way_out}")
     if run.report().get("fingerprint") != corpus.report["fingerprint"]:
-        raise UserError(f"{run.path} was begun with other training pairs. {way_out}")
+        raise UserError(f"{run.path} was begun with other training pairs or weights. {way_out}")
 
 
 def _get(settings: dict[str, Any], key: str) -> Any:

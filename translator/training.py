@@ -18,7 +18,7 @@ from tqdm import tqdm
 from translator.batching import Batch, Example, collate, epoch_batches
 from translator.checkpoint import RunDirectory
 from translator.config import Config
-from translator.corpus import Pair
+from translator.corpus import Corpus, Pair
 from translator.decoding import decode_all
 from translator.errors import UserError
 from translator.model import Transformer, translation_loss
@@ -52,17 +52,16 @@ class Progress:
 class Trainer:
     """One run: the model, its optimisers and its place in the corpus."""
 
-    def __init__(
-        self, config: Config, run: RunDirectory, train: Sequence[Pair], validation: Sequence[Pair]
-    ) -> None:
+    def __init__(self, config: Config, run: RunDirectory, corpus: Corpus) -> None:
         """Set up a new run, or take up the one in `run` where its last checkpoint left it."""
         torch.manual_seed(config.seed)
         self.config, self.run = config, run
         self.english, self.korean = run.tokenizer("en"), run.tokenizer("ko")
-        self.examples = self._encode(train)
+        self.examples = self._encode(corpus.train)
         self.lengths = [(len(source), len(target)) for source, target in self.examples]
-        self.validation = list(validation)
-        self.validation_examples = self._encode(validation)
+        self.weights = corpus.weights
+        self.validation = corpus.validation
+        self.validation_examples = self._encode(corpus.validation)
         self.device = choose_device(config.device)
         self.bfloat16 = use_bfloat16(config.train.precision, self.device)
         self.model = Transformer(config.model, self.english.size, self.korean.size).to(self.device)
@@ -105,21 +104,22 @@ class Trainer:
                 if now.step % every.validation.every_steps == 0 or last:
                     self._validate(report, on_validation)
                     now.seconds = time.monotonic() - began
+                if last and every.checkpoint.snapshots:
+                    self._save_snapshot()  # before the checkpoint, which says that all is done
                 if now.step % every.checkpoint.every_steps == 0 or last or self.interrupted:
                     self._save_checkpoint()
                 if last or self.interrupted:
                     break
         if now.best_chrf < 0:  # interrupted before the first validation: leave a run that can translate
             self.run.save_weights("best/model", self.model, {"step": str(now.step)})
-        if self.config.checkpoint.snapshots and not self.interrupted:
-            self._save_snapshot()
         report.close()
 
     def _batches(self) -> Iterator[Batch]:
         """Batches from the run's place in the corpus on, without end; each is counted as it is handed out."""
         now = self.progress
         while True:
-            order = epoch_batches(self.lengths, self.config.train.batch_tokens, self.config.seed, now.epoch)
+            budget, seed = self.config.train.batch_tokens, self.config.seed
+            order = epoch_batches(self.lengths, budget, seed, now.epoch, self.weights)
             now.batches = len(order)
             for rows in order[now.batch :]:
                 now.batch += 1

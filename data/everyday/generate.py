@@ -1,8 +1,8 @@
 """Generate the everyday corpus: the committed splits, or fresh sentences of the same grammar.
 
-    python data/everyday/generate.py                           write the splits and the lists in README.md
-    python data/everyday/generate.py --check                   compare them with the files instead
-    python data/everyday/generate.py --fresh 200 --seed 12345  pairs that are in no split (--out F.tsv)
+python data/everyday/generate.py                           write the splits and the lists in README.md
+python data/everyday/generate.py --check                   compare them with the files instead
+python data/everyday/generate.py --fresh 200 --seed 12345  pairs that are in no split (--out F.tsv)
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ class Coverage:
         """Whether every word and every filler of the sentence is well known from training."""
         slots = [x for x in sentence.entries if x.split(":")[0] in SLOT_KINDS]
         paired = {x for pair in sentence.pairs for x in pair[1:]}
-        return (all(self.words[x.lower()] >= MINIMUM for x in tokens(sentence.en))
-                and all(self.entries[x] >= MINIMUM and len(self.patterns[x]) >= PATTERNS for x in slots)
-                and all(len(self.partners[x]) >= PARTNERS for x in paired))
+        return (
+            all(self.words[x.lower()] >= MINIMUM for x in tokens(sentence.en))
+            and all(self.entries[x] >= MINIMUM and len(self.patterns[x]) >= PATTERNS for x in slots)
+            and all(len(self.partners[x]) >= PARTNERS for x in paired)
+        )
 
 
 def held_pairs(grammar: Grammar, rng: random.Random) -> dict[str, set[Pair]]:
@@ -116,8 +118,13 @@ class Held:
         return not found if name == "train" else found == {name} and name in map(self.split, strong)
 
 
-def draws(grammar: Grammar, pattern: Pattern, rng: random.Random, tries: int,
-          fits: Callable[[list[Pair]], bool] = lambda _: True) -> Iterator[Sentence]:
+def draws(
+    grammar: Grammar,
+    pattern: Pattern,
+    rng: random.Random,
+    tries: int,
+    fits: Callable[[list[Pair]], bool] = lambda _: True,
+) -> Iterator[Sentence]:
     """Sentences of a pattern with fitting pairs, of 4 to 16 English words."""
     for _ in range(tries):
         filled = grammar.fill(pattern, rng)
@@ -223,15 +230,24 @@ def report(splits: Splits) -> str:
     train = splits["train"]
     english = {y.lower() for x in train for y in tokens(x.en) if y not in (".", ",", "?")}
     korean = {y.rstrip(".?") for x in train for y in x.ko.split()}
-    lines = ["| split | pairs | English words | Korean words | sure links per Korean word | lowest AER |",
-             "|---|---|---|---|---|---|"]
+    lines = [
+        "| split | pairs | English words | Korean words | sure links per Korean word | lowest AER |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in SPLITS:
         ratio, bound = figures(splits[name])
-        lines.append(f"| {name} | {len(splits[name])} | {sum(len(x.en.split()) for x in splits[name])} "
-                     f"| {sum(len(x.ko.split()) for x in splits[name])} | {ratio:.3f} | {bound:.4f} |")
-    lines += ["", f"Distinct English words: {len(english)}; distinct Korean words with particles and "
-              f"endings: {len(korean)}; patterns: {len({x.pattern for x in train})}.", "",
-              "### Five outputs of every pattern", ""]
+        lines.append(
+            f"| {name} | {len(splits[name])} | {sum(len(x.en.split()) for x in splits[name])} "
+            f"| {sum(len(x.ko.split()) for x in splits[name])} | {ratio:.3f} | {bound:.4f} |"
+        )
+    lines += [
+        "",
+        f"Distinct English words: {len(english)}; distinct Korean words with particles and "
+        f"endings: {len(korean)}; patterns: {len({x.pattern for x in train})}.",
+        "",
+        "### Five outputs of every pattern",
+        "",
+    ]
     sizes = Counter(x.pattern for x in train)
     for pattern, sentences in sorted(examples(splits).items()):
         lines += [f"**{pattern}** ({sizes[pattern]} in train)", ""]
@@ -306,8 +322,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     write(texts, HERE)
     for name in SPLITS:
         ratio, bound = figures(splits[name])
-        print(f"{name}: {len(splits[name])} pairs, {ratio:.3f} sure links per Korean word, "
-              f"lowest AER {bound:.4f}")
+        print(f"{name}: {len(splits[name])} pairs, {ratio:.3f} sure links per Korean word, lowest AER {bound:.4f}")
     return 0
 
 

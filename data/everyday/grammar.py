@@ -16,7 +16,8 @@ from typing import TypeVar
 
 HERE = Path(__file__).resolve().parent
 FUNCTION_WORDS = frozenset(
-    ("a", "an", "the", "to", "at", "in", "on", "of", "for", "with", "from", "by", "up", "off", "away"))
+    ("a", "an", "the", "to", "at", "in", "on", "of", "for", "with", "from", "by", "up", "off", "away")
+)
 NO_ARTICLE = frozenset(("city", "country", "home", "subject", "sport", "racket", "meal", "season"))
 POLES = {"+": {"plus"}, "-": {"minus", "nonplus"}, "=": {"nonplus"}}
 VOWEL_EXCEPTIONS = ("uni", "use", "eu", "one")
@@ -50,6 +51,7 @@ def parse_marks(text: str) -> Marks:
 
 def parse_phrase(en: str, ko: str) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
     """The words of a lexicon row with their marks; unmarked rows have one Korean word, linked to all."""
+
     def words(text: str) -> list[Word]:
         return [(w, parse_marks(m)) for w, _, m in (x.partition("^") for x in text.split())]
 
@@ -77,19 +79,26 @@ class Lexicon:
     def __init__(self, folder: Path = HERE) -> None:
         lex = folder / "lexicon"
         self.kinds: dict[str, list[Entry]] = {}
-        for kind, name, takes in (("people", "people", ""), ("noun", "nouns", ""), ("place", "places", ""),
-                                  ("verb", "verbs", "objs"), ("adj", "adjectives", "nouns")):
+        for kind, name, takes in (
+            ("people", "people", ""),
+            ("noun", "nouns", ""),
+            ("place", "places", ""),
+            ("verb", "verbs", "objs"),
+            ("adj", "adjectives", "nouns"),
+        ):
             self.kinds[kind] = [self.entry(kind, row, takes) for row in read_table(lex / f"{name}.tsv")]
         for row in read_table(lex / "numbers.tsv"):
             self.kinds.setdefault("num", []).append(
-                self.entry("num", {**row, "ko": row["native"], "tags": row["kind"]}, ""))
+                self.entry("num", {**row, "ko": row["native"], "tags": row["kind"]}, "")
+            )
         for row in read_table(lex / "names.tsv"):
             self.kinds.setdefault(row["kind"], []).append(self.entry(row["kind"], row, "tags"))
         self.kinds["time"] = [x for row in read_table(lex / "times.tsv") for x in self.expand(row)]
         self.agree: dict[tuple[str, str], dict[str, str]] = {}
         for row in read_table(lex / "agree.tsv"):
             self.agree[row["lang"], row["key"]] = {
-                p: row["I"] if row[p] == "-" else row[p] for p in ("I", "we", "you", "he", "they", "hon")}
+                p: row["I"] if row[p] == "-" else row[p] for p in ("I", "we", "you", "he", "they", "hon")
+            }
         self.forms: dict[tuple[str, str], str] = {}
         for line in (folder / "forms.tsv").read_text("utf-8").splitlines():
             if not line.startswith("#"):
@@ -99,14 +108,24 @@ class Lexicon:
     @staticmethod
     def entry(kind: str, row: dict[str, str], takes: str, group: str = "") -> Entry:
         """An Entry of one table row."""
+
         def split(text: str) -> frozenset[str]:
             return frozenset(text.split()) - {"-"}
 
         english, korean = parse_phrase(row["en"], "" if row["ko"] == "-" else row["ko"])
         tags = split(row["tags"])
-        return Entry(kind, row, tags, split(row.get(takes, "")), english, korean, group or row["en"],
-                     f"{kind}:{row['en']}:{row['ko']}", english[-1][0].rstrip("s"),
-                     frozenset(x[3:] for x in tags if x.startswith("no-")))
+        return Entry(
+            kind,
+            row,
+            tags,
+            split(row.get(takes, "")),
+            english,
+            korean,
+            group or row["en"],
+            f"{kind}:{row['en']}:{row['ko']}",
+            english[-1][0].rstrip("s"),
+            frozenset(x[3:] for x in tags if x.startswith("no-")),
+        )
 
     def expand(self, row: dict[str, str]) -> Iterator[Entry]:
         """A row of times.tsv, with {weekday}, {hour} and so on filled in by every row of that kind."""
@@ -116,12 +135,25 @@ class Lexicon:
             base = self.kinds.get(kind) or []
             if kind in ("hour", "early", "minute", "num", "days"):
                 base = [x for x in self.kinds["num"] if kind in x.tags]
-            rows = [{**r, "en": r["en"].replace(f"{{{kind}}}", x.row["en"]),
-                     "ko": r["ko"].replace("{native}", x.row.get("native", "")).replace(
-                         "{sino}", x.row.get("sino", "")).replace(
-                         f"{{{kind}}}", x.row["native"] if kind in ("hour", "early") else
-                         x.row["sino"] if kind == "minute" else x.row["ko"])}
-                    for r in rows for x in base]
+            rows = [
+                {
+                    **r,
+                    "en": r["en"].replace(f"{{{kind}}}", x.row["en"]),
+                    "ko": r["ko"]
+                    .replace("{native}", x.row.get("native", ""))
+                    .replace("{sino}", x.row.get("sino", ""))
+                    .replace(
+                        f"{{{kind}}}",
+                        x.row["native"]
+                        if kind in ("hour", "early")
+                        else x.row["sino"]
+                        if kind == "minute"
+                        else x.row["ko"],
+                    ),
+                }
+                for r in rows
+                for x in base
+            ]
         for r in rows:
             yield self.entry("time", r, "", row["en"])
 
@@ -170,10 +202,14 @@ class Sentence:
 class Pattern:
     """One block of patterns.txt."""
 
-    EN = re.compile(r"^(?:\{(\w+?)(?:\.(\w+))?\}|\[([^\]:]+)(?::(\w+))?\]|([^\^]+?))"
-                    r"(?:\^(~?\w+(?:,~?\w+)*|-))?([.,?!]*)$")
-    KO = re.compile(r"^(?:\{(\w+)([+=]?)(?::([^|}]+))?(?:\|([^}]+))?\}|\[([^\]:]+)(?::(\w+))?\]|([^\^.?]+))"
-                    r"([^\^.?\[]*)(?:\[(\w+)\])?(?:\^(\w+(?:,\w+)*))?([.?]?)$")
+    EN = re.compile(
+        r"^(?:\{(\w+?)(?:\.(\w+))?\}|\[([^\]:]+)(?::(\w+))?\]|([^\^]+?))"
+        r"(?:\^(~?\w+(?:,~?\w+)*|-))?([.,?!]*)$"
+    )
+    KO = re.compile(
+        r"^(?:\{(\w+)([+=]?)(?::([^|}]+))?(?:\|([^}]+))?\}|\[([^\]:]+)(?::(\w+))?\]|([^\^.?]+))"
+        r"([^\^.?\[]*)(?:\[(\w+)\])?(?:\^(\w+(?:,\w+)*))?([.?]?)$"
+    )
 
     def __init__(self, block: dict[str, str]) -> None:
         self.name = block["name"]
@@ -287,8 +323,9 @@ class Grammar:
             if not groups:
                 return None
             form = pattern.forms.get(name, "")
-            pick = min((pick_one(rng, pick_one(rng, groups)) for _ in range(3)),
-                       key=lambda x: self.used[x.id, form])
+            pick = min(
+                (pick_one(rng, pick_one(rng, groups)) for _ in range(3)), key=lambda x: self.used[x.id, form]
+            )
             if any(clash(pick, x) for x in filled.values()):
                 return None
             filled[name] = pick
@@ -362,10 +399,14 @@ class Grammar:
             if slot:
                 entry = filled[slot]
                 name = names.of(slot)
-                words = [(w, tuple((f"{name}.{label}", s) for label, s in m))
-                         for w, m in self.ko_words(entry, slot, honor, form, pre, filled)]
-                words = [(w.replace("\0", ""), m if "\0" not in w else parse_marks(pre.partition("^")[2]))
-                         for w, m in words]
+                words = [
+                    (w, tuple((f"{name}.{label}", s) for label, s in m))
+                    for w, m in self.ko_words(entry, slot, honor, form, pre, filled)
+                ]
+                words = [
+                    (w.replace("\0", ""), m if "\0" not in w else parse_marks(pre.partition("^")[2]))
+                    for w, m in words
+                ]
                 if not words:
                     continue
                 if agreeing:
@@ -383,8 +424,9 @@ class Grammar:
             out += words
         return out
 
-    def ko_words(self, entry: Entry, slot: str, honor: str, form: str, pre: str,
-                 filled: dict[str, Entry]) -> list[Word]:
+    def ko_words(
+        self, entry: Entry, slot: str, honor: str, form: str, pre: str, filled: dict[str, Entry]
+    ) -> list[Word]:
         """The Korean words of a slot; a \\0 marks the negative word put in by the pattern."""
         if entry.kind in ("verb", "adj"):
             thing = entry.kind == "adj" and "person" not in entry.tags
@@ -431,8 +473,15 @@ class Grammar:
             i += 1 + (word[-1] in ".,?!")
         text = " ".join(w for w, _ in english)
         entries = [x.id for x in filled.values()]
-        return Sentence(pattern.name, text[0].upper() + text[1:], " ".join(w for w, _ in korean),
-                        sorted(sure), sorted(maybe - sure), self.pairs(pattern, filled), entries)
+        return Sentence(
+            pattern.name,
+            text[0].upper() + text[1:],
+            " ".join(w for w, _ in korean),
+            sorted(sure),
+            sorted(maybe - sure),
+            self.pairs(pattern, filled),
+            entries,
+        )
 
     @staticmethod
     def pairs(pattern: Pattern, filled: dict[str, Entry]) -> list[tuple[str, str, str]]:
@@ -566,8 +615,11 @@ def noun_shape(slot: str, form: str, filled: dict[str, Entry]) -> str:
 def pluralize(words: list[Word], many: str) -> list[Word]:
     """The plural of a noun."""
     last = words[-1][0]
-    regular = (last[:-1] + "ies" if re.search(r"[^aeiou]y$", last) else
-               last + ("es" if re.search(r"(s|x|ch|sh)$", last) else "s"))
+    regular = (
+        last[:-1] + "ies"
+        if re.search(r"[^aeiou]y$", last)
+        else last + ("es" if re.search(r"(s|x|ch|sh)$", last) else "s")
+    )
     shape = regular if many == "+" else last if many == "=" else many
     return [*words[:-1], (shape, words[-1][1])]
 
@@ -619,8 +671,11 @@ def tokens(sentence: str) -> list[str]:
     return out
 
 
-def error_rate(found: Sequence[set[tuple[int, int]]], sure: Sequence[set[tuple[int, int]]],
-               possible: Sequence[set[tuple[int, int]]]) -> float:
+def error_rate(
+    found: Sequence[set[tuple[int, int]]],
+    sure: Sequence[set[tuple[int, int]]],
+    possible: Sequence[set[tuple[int, int]]],
+) -> float:
     """The alignment error rate of found links; possible includes the sure links."""
     hits = sum(len(a & s) + len(a & p) for a, s, p in zip(found, sure, possible, strict=True))
     return 1 - hits / (sum(map(len, found)) + sum(map(len, sure)))

@@ -41,15 +41,57 @@ ENDINGS: dict[str, tuple[str, str, str]] = {
     "다고": ("다고", "다고", "다고"),
 }
 # stems whose irregular class kiwi is told (it would guess some of them wrong, as 닫 -> 달아요)
-IRREGULAR = frozenset((
-    "돕", "굽", "줍", "춥", "덥", "맵", "쉽", "어렵", "무겁", "가볍",
-    "뜨겁", "차갑", "귀엽", "아름답", "더럽", "시끄럽",
-    "어둡", "두껍", "고맙", "가깝",
-    "듣", "걷", "묻", "짓", "낫", "붓", "빨갛", "파랗", "노랗", "하얗", "까맣", "그렇", "어떻",
-))
+IRREGULAR = frozenset(
+    (
+        "돕",
+        "굽",
+        "줍",
+        "춥",
+        "덥",
+        "맵",
+        "쉽",
+        "어렵",
+        "무겁",
+        "가볍",
+        "뜨겁",
+        "차갑",
+        "귀엽",
+        "아름답",
+        "더럽",
+        "시끄럽",
+        "어둡",
+        "두껍",
+        "고맙",
+        "가깝",
+        "듣",
+        "걷",
+        "묻",
+        "짓",
+        "낫",
+        "붓",
+        "빨갛",
+        "파랗",
+        "노랗",
+        "하얗",
+        "까맣",
+        "그렇",
+        "어떻",
+    )
+)
 # stems of no lexicon row that belong to the forms all the same (literals of the patterns, and for the tests)
-EXTRA = [("알다", "v"), ("모르다", "v"), ("되다", "v"), ("그렇다", "a"), ("어떻다", "a"), ("낫다", "v"),
-         ("있다", "v"), ("없다", "v"), ("아니다", "a"), ("웃다", "v"), ("읽다", "v")]
+EXTRA = [
+    ("알다", "v"),
+    ("모르다", "v"),
+    ("되다", "v"),
+    ("그렇다", "a"),
+    ("어떻다", "a"),
+    ("낫다", "v"),
+    ("있다", "v"),
+    ("없다", "v"),
+    ("아니다", "a"),
+    ("웃다", "v"),
+    ("읽다", "v"),
+]
 # where kiwi is wrong or the school form is another: (stem, ending) -> form
 OVERRIDES: dict[tuple[str, str], str] = {
     ("아니", "어요"): "아니에요",
@@ -66,8 +108,9 @@ OVERRIDES: dict[tuple[str, str], str] = {
 def rows(name: str) -> list[dict[str, str]]:
     """The rows of one lexicon table."""
     lines = (HERE / "lexicon" / name).read_text("utf-8").splitlines()
-    return list(csv.DictReader((x for x in lines if not x.startswith("#")), delimiter="\t",
-                               quoting=csv.QUOTE_NONE))
+    return list(
+        csv.DictReader((x for x in lines if not x.startswith("#")), delimiter="\t", quoting=csv.QUOTE_NONE)
+    )
 
 
 def stem_of(ko: str) -> str:
