@@ -30,7 +30,7 @@ demo: .venv/core.done
 	@$(BIN)/python scripts/export_attention.py $(RUN) --source "I am a student."
 	@echo; echo "Everything is in $(RUN): the model in best/, the tokenizers in tokenizer/, the attention maps in attention/."
 	@echo "Look at  $(RUN)/attention/i-am-a-student.cross.png  and then try"
-	@echo "  $(BIN)/python scripts/translate.py $(RUN) \"My brother bought three apples.\""
+	@echo "  $(BIN)/python scripts/translate.py $(RUN) \"My younger brother bought three apples.\""
 	@echo "  $(BIN)/python scripts/translate.py $(RUN)                  (a prompt)"
 	@echo "  $(BIN)/python scripts/export_attention.py $(RUN) --source \"Where is the library?\""
 
@@ -50,11 +50,11 @@ clean:
 
 # A stamp is written only after pip has finished, so an interrupted installation starts again.
 .venv/core.done: pyproject.toml | .venv/bin/pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e .
 	@touch $@
 
 .venv/all.done: pyproject.toml | .venv/bin/pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
 	@touch $@ .venv/core.done
 
 .venv/bin/pip:

@@ -212,7 +212,7 @@ class _Report:
             bar_format="{percentage:3.0f}% |{bar}| {elapsed} < {remaining}{desc}",
         )
         self.loss, self.norm, self.tokens = torch.zeros(()), torch.zeros(()), 0
-        self.seconds, self.clock, self.chrf = 0.0, time.monotonic(), ""
+        self.clock, self.chrf = time.monotonic(), ""
 
     def add(self, loss: Tensor, norm: Tensor, tokens: int) -> None:
         """Count a step."""
@@ -243,7 +243,7 @@ class _Report:
         self.bar.set_description_str(f"  {text}", refresh=False)
         self.bar.update(min(budget_used, 1.0) - self.bar.n)
         if self.bar.disable:
-            left = now.seconds / budget_used - now.seconds
+            left = max(0.0, now.seconds / budget_used - now.seconds)
             print(f"{text}  {budget_used:.0%}, {left / 60:.1f} minutes left", file=sys.stderr)
         self.loss, self.tokens = torch.zeros(()), 0
         self.restart_clock()
