@@ -61,5 +61,5 @@ clean:
 	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' was not found: install Python 3.11 or newer, or name yours: make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module: on Debian or Ubuntu install it with: sudo apt install python3-venv"; exit 2; }
-	@echo "Installing into .venv (about 1.5 GB with torch; a few minutes the first time) ..."
+	@echo "Installing into .venv (1.5 GB with the CPU build of torch, several with CUDA; a few minutes) ..."
 	@rm -rf .venv && $(PYTHON) -m venv .venv

@@ -4,7 +4,7 @@
     python scripts/train.py configs/tatoeba.yaml data.sources=pairs.tsv train.max_minutes=20
 
 Every setting in translator/config.py can be given as key=value. Stopped by Ctrl-C or killed, the same command
-goes on from the last checkpoint; a finished run is left as it is.
+goes on from the last checkpoint; a finished run is not trained again.
 """
 
 from __future__ import annotations

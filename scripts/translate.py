@@ -49,7 +49,7 @@ def main() -> None:
     from translator.translate import Translator
 
     translator = Translator.load(args.run)
-    if not args.text and not args.input and sys.stdin.isatty():
+    if not (args.text or args.input or args.output) and sys.stdin.isatty():
         prompt(translator, args.beam)
         return
     with contextlib.ExitStack() as files:

@@ -80,6 +80,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.Mo
         ("train.learning_rate=0", ["train.learning_rate", "above 0"]),
         ("train.learning_rate=.nan", ["train.learning_rate"]),
         ("train.batch_tokens=15", ["train.batch_tokens", "at least 16"]),
+        ("data.sources=[{path: x.tsv, weight: 0}]", ["data.sources[0].weight", "above 0"]),
         ("tokenizer.korean_size=299", ["tokenizer.korean_size", "at least 300"]),
         ("model.width=90", ["model.width", "90", "model.heads"]),
         ("model=8", ["model", "group"]),

@@ -69,10 +69,14 @@ def test_the_maps_are_of_the_translation_that_the_translator_gives(toy: Translat
     for seed in range(4):  # untrained models, whose searches differ
         model = tiny_model(toy.english.size, toy.korean.size, seed)
         untrained = Translator(model, toy.english, toy.korean, set())
-        found = [untrained.hypotheses([TEXT], beam)[0][0].ids for beam in (1, 3)]
-        differ += found[0] != found[1]
-        for beam, ids in zip((1, 3), found, strict=True):
-            assert untrained.attention(TEXT, beam=beam).target_in[1:] == toy.korean.pieces(ids)
+        found = [untrained.hypotheses([TEXT], beam)[0][0] for beam in (1, 3)]
+        differ += found[0].ids != found[1].ids
+        for beam, hypothesis in zip((1, 3), found, strict=True):
+            maps = untrained.attention(TEXT, beam=beam)
+            end = ["</s>"] if hypothesis.finished else []  # none where the length limit cut it
+            assert maps.target_out == toy.korean.pieces(hypothesis.ids) + end
+            assert maps.target_in[1:] == maps.target_out[:-1]
+            assert maps.cross.shape[2] == len(maps.target_in) == len(maps.target_out)
     assert differ
 
 

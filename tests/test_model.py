@@ -75,7 +75,7 @@ def test_cached_decoding_of_many_hypotheses(norm: str, sources: list[list[int]],
     generator = torch.Generator().manual_seed(seed)
     width = max(map(len, sources)) + 1
     memory = model.encode(torch.tensor([[*s, EOS] + [PAD] * (width - 1 - len(s)) for s in sources]))
-    copies = Memory(memory.states.repeat_interleave(beam, 0), memory.mask.repeat_interleave(beam, 0))
+    copies = Memory(memory.states.repeat_interleave(beam, 0), memory.padding.repeat_interleave(beam, 0))
     texts = torch.randint(4, 24, (len(sources) * beam, 6), generator=generator)
     cache = model.new_cache()
     for a, b in ((0, 1), (1, 3), (3, 4)):
@@ -93,7 +93,7 @@ def test_cached_decoding_of_many_hypotheses(norm: str, sources: list[list[int]],
     cache.keep(last)
     close(
         model.decode(texts[rows, 5:6], memory.keep(last), cache),
-        model.decode(texts[rows], Memory(copies.states[rows], copies.mask[rows]))[:, 5:6],
+        model.decode(texts[rows], Memory(copies.states[rows], copies.padding[rows]))[:, 5:6],
     )
 
 

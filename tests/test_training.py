@@ -104,6 +104,18 @@ def test_an_interrupted_run_ends_as_one_never_interrupted(optimizer: str, tmp_pa
     assert timeless[0] == timeless[1]
 
 
+def test_settings_changed_between_sittings_hold_from_then_on(tmp_path: Path) -> None:
+    first = begin(small_config(tmp_path, "train.max_steps=20", "train.weight_decay=0.3"))
+    first.train()
+    config = small_config(tmp_path, "train.max_steps=30", "train.weight_decay=0.1", "train.learning_rate=0.004")
+    second = begin(config)
+    assert [group["weight_decay"] for group in second.optimizers[0].param_groups] == [0.1, 0.0]
+    assert {group["peak"] for group in second.optimizers[0].param_groups} == {0.004}
+    second.train()
+    assert second.progress.step == 30
+    assert second.run.config() == config
+
+
 def test_interrupted_before_the_first_validation_it_can_translate(tmp_path: Path) -> None:
     trainer = begin(small_config(tmp_path))
     update = trainer._update

@@ -3,7 +3,7 @@
     Attention(Q, K, V) = softmax(Q Kᵀ / √d) V            (Vaswani et al. 2017, equation 1)
 
 Everything that attention does in this project is in this file. Shapes: `B` batch, `H` heads, `T` queries,
-`S` keys and values, `D` model width, `d` = D / H width of a head.
+`S` keys and values, `D` model width, `d` = D / H width of a head. A mask is True where one may look.
 
 The inner product of two vectors is large when they point the same way and negative when they point apart:
 
@@ -83,7 +83,7 @@ class Captured:
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each in its own projection of the input (section 3.2.2 of the paper).
 
-    One class serves all three places; only the origin of `x` and `memory` and the mask differ:
+    One class serves all three places; only the origin of `x` and `context` and the mask differ:
 
     - encoder self-attention: queries, keys and values all from the English sentence;
     - masked decoder self-attention: all from the Korean sentence so far, the future hidden;
@@ -100,26 +100,26 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.captured: list[Captured] | None = None  # a list while inside `capture`
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Each position of `x` (B, T, D) gathers from all of `memory` (B, S, D) what `mask` lets it see."""
-        return self.look(x, *self.keys_values(memory), mask)
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Each position of `x` (B, T, D) gathers from all of `context` (B, S, D) what `mask` lets it see."""
+        return self.look(x, *self.keys_values(context), mask)
 
-    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Project what is looked at, (B, S, D), into keys and values, (B, H, S, d) each."""
-        return self._split(self.key(memory)), self._split(self.value(memory))
+        return self._split(self.key(context)), self._split(self.value(context))
 
     def look(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Look from `x` (B, T, D) at keys and values that are already there: the step cached decoding needs."""
         queries = self._split(self.query(x))
-        if self.captured is None and not self._explicit_is_faster(queries):
-            dropout = self.dropout if self.training else 0.0
-            mixed = F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
-        else:
+        if self.captured is not None or self._explicit_is_faster(queries):
             scores = scale(attention_scores(queries, keys), queries.size(-1))
             weights = attention_weights(hide(scores, mask))
             mixed = mix(F.dropout(weights, self.dropout, self.training), values)
             if self.captured is not None:
                 self.captured.append(Captured(queries, keys, values, scores, mask, weights, mixed))
+        else:  # the same in one call of torch's fused kernel
+            dropout = self.dropout if self.training else 0.0
+            mixed = F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
         return self.output(self._join(mixed))  # type: ignore[no-any-return]
 
     def _explicit_is_faster(self, queries: Tensor) -> bool:
@@ -142,10 +142,11 @@ def capture(model: nn.Module) -> Iterator[dict[str, list[Captured]]]:
     """
     layers = {name: m for name, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
     kept: dict[str, list[Captured]] = {name: [] for name in layers}
+    before = {name: layer.captured for name, layer in layers.items()}
     try:
         for name, layer in layers.items():
             layer.captured = kept[name]
         yield kept
     finally:
-        for layer in layers.values():
-            layer.captured = None
+        for name, layer in layers.items():
+            layer.captured = before[name]

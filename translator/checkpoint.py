@@ -103,19 +103,20 @@ class RunDirectory:
             raise UserError(f"{path}: no weights here yet; go on training with scripts/train.py")
         try:
             with safe_open(path, framework="pt") as file:
-                header = file.metadata()
+                header = file.metadata() or {}
                 weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise UserError(f"{path}: damaged ({error})") from None
         for key, fingerprint in self._fingerprints().items():
             if header.get(key) != fingerprint:
                 raise UserError(f"{path}: was trained with another {key.replace('_', ' ')} than the run's")
-        model = Transformer(self.config().model, self.tokenizer("en").size, self.tokenizer("ko").size)
+        config = self.config().model
+        model = Transformer(config, self.tokenizer("en").size, self.tokenizer("ko").size)
         try:
             missing, unexpected = model.load_state_dict(weights, strict=False)
         except RuntimeError:  # another shape
             missing, unexpected = list(weights), []
-        if unexpected or set(missing) - {"output.weight"}:
+        if unexpected or set(missing) - ({"output.weight"} if config.tie_embeddings else set()):
             raise UserError(f"{path}: does not fit the model in {self.path / 'config.yaml'}")
         return model.to(device).eval()
 

@@ -37,7 +37,7 @@ class SourceConfig:
     """One place where sentence pairs come from."""
 
     path: str = _path("???")
-    """A file of `english<TAB>korean` lines, UTF-8, no header; compressed (.gz .xz .zst) will do."""
+    """A file of `english<TAB>korean` lines, UTF-8, no header; compressed (.gz, .xz) will do."""
 
     weight: float = _number(1.0, above=0)
     """How often a pair stands in an epoch: 4 is four times, 0.3 draws 30 % of the pairs anew each epoch."""
@@ -142,7 +142,7 @@ class TrainConfig:
     """Updates of the weights."""
 
     max_minutes: float = _number(1_000_000, above=0)
-    """Training time, validation included. The learning rate reaches zero when the first budget ends."""
+    """Training time, validation included. See `schedule` for the learning rate."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
     """AdamW for all, or Muon for the layers' matrices (Jordan 2024) and AdamW for the rest."""
@@ -318,6 +318,9 @@ def _check_ranges(node: Any, label: str, prefix: str = "") -> None:
         value = getattr(node, f.name)
         if dataclasses.is_dataclass(value):
             _check_ranges(value, label, f"{prefix}{f.name}.")
+        for i, item in enumerate(value if isinstance(value, list) else []):
+            if dataclasses.is_dataclass(item):
+                _check_ranges(item, label, f"{prefix}{f.name}[{i}].")
         least, above, below = f.metadata.get("range", (None, None, None))
         wanted = [
             f"at least {least}" if least is not None else "",

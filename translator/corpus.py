@@ -46,8 +46,8 @@ def load_corpus(config: DataConfig) -> Corpus:
         weights = dict.fromkeys(found, source.weight) | weights
     test: dict[str, list[Pair]] = {}
     for path in config.test:  # files of one name in two folders count as one
-        test.setdefault(Path(path).stem, []).extend(read_pairs(path)[0])
-    validation = read_pairs(config.validation)[0] if config.validation else []
+        test.setdefault(Path(path).stem, []).extend(read_pairs(path, config.skip_bad_lines)[0])
+    validation = read_pairs(config.validation, config.skip_bad_lines)[0] if config.validation else []
     held_out = {letters(s) for pairs_ in (validation, *test.values()) for pair in pairs_ for s in pair}
 
     train, dropped = clean(pairs, config, held_out)
@@ -79,6 +79,7 @@ def read_pairs(path: str, skip_bad_lines: bool = False) -> tuple[list[Pair], int
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file of sentence pairs")
     datasets.disable_progress_bars()
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or each read of a local file asks a server to count it
     try:
         # A cache of its own, since the shared one takes a file with the same name and date for the same file.
         with tempfile.TemporaryDirectory() as cache:
@@ -106,7 +107,7 @@ def read_pairs(path: str, skip_bad_lines: bool = False) -> tuple[list[Pair], int
         else:
             raise UserError(
                 f"{path}, line {number}: {len(columns)} column{'s'[: len(columns) > 1]}, not two "
-                "(english<TAB>korean); data.skip_bad_lines=true goes on without such lines"
+                "(english<TAB>korean); training with data.skip_bad_lines=true goes on without such lines"
             )
     return pairs, bad
 

@@ -27,7 +27,7 @@ class Hypothesis:
     logprob: float
     """Sum of the log-probabilities of the pieces and the end mark."""
     score: float
-    """`logprob` after the length penalty: what beam search compares."""
+    """`logprob` divided by the length penalty: what finished hypotheses are compared by."""
     finished: bool = True
     """False if the length limit cut it off before its end mark."""
 
@@ -49,13 +49,13 @@ def next_logprobs(logits: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def greedy(model: Transformer, source: Tensor) -> list[Hypothesis]:
+def greedy(model: Transformer, source: Tensor, alpha: float = 1.0) -> list[Hypothesis]:
     """Translate (B, S) English ids, ended by EOS and padded, taking the likeliest piece at every step.
 
     Finished sentences leave the batch, so the rest go faster; each result is what its sentence alone would get.
     """
     memory, cache = model.encode(source), model.new_cache()
-    limits = [length_limit(n) for n in memory.mask.sum(dim=(1, 2, 3)).tolist()]
+    limits = [length_limit(n) for n in memory.padding.sum(dim=(1, 2, 3)).tolist()]
     results = [Hypothesis([], 0.0, 0.0, finished=False) for _ in limits]
     alive = list(range(len(results)))
     newest = torch.full((len(results), 1), BOS, device=source.device)
@@ -80,21 +80,22 @@ def greedy(model: Transformer, source: Tensor) -> list[Hypothesis]:
             cache.select(rows)
             cache.keep(rows)
     for result in results:
-        result.score = result.logprob
+        result.score = result.logprob / length_penalty(len(result.ids) + result.finished, alpha)
     return results
 
 
 @torch.inference_mode()
 def beam_search(model: Transformer, source: Tensor, beam: int, alpha: float = 1.0) -> list[list[Hypothesis]]:
     """Keep the `beam` likeliest unfinished sentences at every step; returns for each of the B sentences of
-    `source` (B, S) its finished hypotheses, best first, `beam` of them at most.
+    `source` (B, S) its finished hypotheses, best first, `beam` of them at most. Where there are fewer at the
+    length limit, hypotheses cut there come after them.
 
-    At each step the 2K best extensions are ranked. Those that end are finished; the K best others live on. A
-    sentence is done when K hypotheses are finished and none alive could still beat the worst of them. `alpha`
-    is the length penalty's.
+    At each step the 2K best extensions are ranked. Those among the first K that end are finished; the K best
+    that do not end live on. A sentence is done when K hypotheses are finished and none alive could still beat
+    the worst of them. `alpha` is the length penalty's.
     """
     memory, cache = model.encode(source), model.new_cache()
-    limits = [length_limit(n) for n in memory.mask.sum(dim=(1, 2, 3)).tolist()]
+    limits = [length_limit(n) for n in memory.padding.sum(dim=(1, 2, 3)).tolist()]
     finished: list[list[Hypothesis]] = [[] for _ in limits]
     alive = list(range(len(limits)))
     texts: list[list[list[int]]] = [[[]] for _ in alive]  # of each sentence, of each live hypothesis
@@ -155,12 +156,15 @@ def decode_all(
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Translate many sentences of ids without marks; yields (index, hypotheses, best first) as they are done.
 
-    Sentences of like length go together, the longest first; padding and company change no result.
+    Sentences of like length go together, the longest first; padding and company change rounding at most.
     """
     device = next(model.parameters()).device
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         source = pad([[*sources[i], EOS] for i in rows]).to(device)
-        found = [[h] for h in greedy(model, source)] if beam == 1 else beam_search(model, source, beam, alpha)
+        if beam == 1:
+            found = [[hypothesis] for hypothesis in greedy(model, source, alpha)]
+        else:
+            found = beam_search(model, source, beam, alpha)
         yield from zip(rows, found, strict=True)

@@ -3,7 +3,8 @@
 The encoder reads the English sentence; the decoder writes the Korean one, a piece at a time, looking back at
 its own pieces (masked self-attention) and across at the encoder's output (cross-attention).
 
-Shapes: `B` batch, `S` source length, `T` target length, `D` model width, `H` heads, `V` Korean vocabulary.
+Shapes: `B` batch, `S` source length, `T` target length, `D` model width, `H` heads, `V` Korean vocabulary, `K`
+hypotheses a sentence (1 but for beam search).
 """
 
 from __future__ import annotations
@@ -19,30 +20,6 @@ from torch import Tensor, nn
 from translator.attention import MultiHeadAttention, causal_mask
 from translator.config import ModelConfig
 from translator.tokenizer import PAD
-
-
-class Dropout(nn.Module):
-    """Zero a random share of the elements while training and scale up the rest (Srivastava et al. 2014).
-
-    On CPUs `nn.Dropout` draws one random number an element, on one thread: half of a training step at this
-    project's size. Here each 64-bit draw serves eight elements, a byte each, so the share is rounded to 1/256
-    (a million elements: 1.3 ms instead of 5.4 on two AVX-512 cores).
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        zeroed = min(round(self.share * 256), 255)  # of 256 bytes
-        if not self.training or zeroed == 0:
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.share)
-        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= zeroed
-        return x * kept.to(x.dtype).mul_(256 / (256 - zeroed))
 
 
 class Embedding(nn.Module):
@@ -109,26 +86,38 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = nn.ModuleList(Residual(config) for _ in range(2))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, S, D), with padding hidden by `mask` → (B, S, D)."""
-        x = self.residuals[0](x, lambda x: self.self_attention(x, x, mask))
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        """(B, S, D), looking where the mask `padding` allows → (B, S, D)."""
+        x = self.residuals[0](x, lambda y: self.self_attention(y, y, padding))
         return self.residuals[1](x, self.feed_forward)  # type: ignore[no-any-return]
 
 
 @dataclass
-class LayerCache:
-    """Keys and values one decoder layer need not compute again: its own past, and the English sentence."""
+class Memory:
+    """The encoded English sentences."""
 
-    past: tuple[Tensor, Tensor] | None = None  # B·K H T d each, for K hypotheses a sentence
-    memory: tuple[Tensor, Tensor] | None = None  # B H S d each, shared by a sentence's hypotheses
+    states: Tensor  # B S D
+    padding: Tensor  # B 1 1 S, the mask: False at padding
+
+    def keep(self, sentences: Tensor) -> Memory:
+        """Only these sentences."""
+        return Memory(self.states[sentences], self.padding[sentences])
+
+
+@dataclass
+class LayerCache:
+    """Keys and values one decoder layer need not compute again: of the Korean so far, and of the English."""
+
+    korean: tuple[Tensor, Tensor] | None = None  # B·K H T d each
+    english: tuple[Tensor, Tensor] | None = None  # B H S d each, shared by a sentence's hypotheses
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the newest keys and values; returns all so far."""
-        if self.past is not None:
-            keys = torch.cat([self.past[0], keys], dim=2)
-            values = torch.cat([self.past[1], values], dim=2)
-        self.past = keys, values
-        return self.past
+        """Append the newest Korean keys and values; returns all so far."""
+        if self.korean is not None:
+            keys = torch.cat([self.korean[0], keys], dim=2)
+            values = torch.cat([self.korean[1], values], dim=2)
+        self.korean = keys, values
+        return self.korean
 
 
 class DecoderLayer(nn.Module):
@@ -141,29 +130,23 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
 
-    def forward(
-        self, x: Tensor, memory: Tensor, causal: Tensor | None, mask: Tensor, cache: LayerCache | None
-    ) -> Tensor:
-        """(B, T, D) of Korean, (B, S, D) of English → (B, T, D). With a cache, `x` holds only the new tokens."""
-        x = self.residuals[0](x, lambda x: self._look_back(x, causal, cache))
-        x = self.residuals[1](x, lambda x: self._look_across(x, memory, mask, cache))
+    def forward(self, x: Tensor, memory: Memory, causal: Tensor | None, cache: LayerCache) -> Tensor:
+        """(B·K, T, D), the Korean that `cache` does not hold yet → (B·K, T, D)."""
+        x = self.residuals[0](x, lambda y: self._look_back(y, causal, cache))
+        x = self.residuals[1](x, lambda y: self._look_across(y, memory, cache))
         return self.residuals[2](x, self.feed_forward)  # type: ignore[no-any-return]
 
-    def _look_back(self, x: Tensor, causal: Tensor | None, cache: LayerCache | None) -> Tensor:
-        keys, values = self.self_attention.keys_values(x)
-        if cache is not None:
-            keys, values = cache.extend(keys, values)
+    def _look_back(self, x: Tensor, causal: Tensor | None, cache: LayerCache) -> Tensor:
+        keys, values = cache.extend(*self.self_attention.keys_values(x))
         return self.self_attention.look(x, keys, values, causal)
 
-    def _look_across(self, x: Tensor, memory: Tensor, mask: Tensor, cache: LayerCache | None) -> Tensor:
-        if cache is None:
-            return self.cross_attention(x, memory, mask)  # type: ignore[no-any-return]
-        if cache.memory is None:
-            cache.memory = self.cross_attention.keys_values(memory)
-        # The K hypotheses of a sentence look at the same English words: K rows of one query each become one
-        # row of K queries, so the English keys and values are never copied.
-        rows = x.reshape(len(memory), -1, x.size(-1))  # B·K T D -> B K·T D
-        return self.cross_attention.look(rows, *cache.memory, mask).view_as(x)
+    def _look_across(self, x: Tensor, memory: Memory, cache: LayerCache) -> Tensor:
+        if cache.english is None:
+            cache.english = self.cross_attention.keys_values(memory.states)
+        # The K hypotheses of a sentence look at the same English words: K rows of T queries become one row of
+        # K·T queries, so the English keys and values are never copied. With K = 1 nothing changes.
+        rows = x.reshape(len(memory.states), -1, x.size(-1))  # B·K T D -> B K·T D
+        return self.cross_attention.look(rows, *cache.english, memory.padding).view_as(x)
 
 
 @dataclass
@@ -177,26 +160,14 @@ class DecoderCache:
     def select(self, hypotheses: Tensor) -> None:
         """Go on with these rows of B·K, in this order; a row may be taken twice."""
         for layer in self.layers:
-            assert layer.past is not None
-            layer.past = layer.past[0][hypotheses], layer.past[1][hypotheses]
+            assert layer.korean is not None
+            layer.korean = layer.korean[0][hypotheses], layer.korean[1][hypotheses]
 
     def keep(self, sentences: Tensor) -> None:
         """Drop the English keys and values of all sentences but these."""
         for layer in self.layers:
-            assert layer.memory is not None
-            layer.memory = layer.memory[0][sentences], layer.memory[1][sentences]
-
-
-@dataclass
-class Memory:
-    """The encoded English sentences."""
-
-    states: Tensor  # B S D
-    mask: Tensor  # B 1 1 S, False at padding
-
-    def keep(self, sentences: Tensor) -> Memory:
-        """Only these sentences."""
-        return Memory(self.states[sentences], self.mask[sentences])
+            assert layer.english is not None
+            layer.english = layer.english[0][sentences], layer.english[1][sentences]
 
 
 class Transformer(nn.Module):
@@ -204,7 +175,6 @@ class Transformer(nn.Module):
 
     def __init__(self, config: ModelConfig, source_vocabulary: int, target_vocabulary: int) -> None:
         super().__init__()
-        self.config = config
         self.source_embedding = Embedding(source_vocabulary, config)
         self.target_embedding = Embedding(target_vocabulary, config)
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
@@ -223,22 +193,21 @@ class Transformer(nn.Module):
 
     def encode(self, source: Tensor) -> Memory:
         """Read the English sentences, (B, S) ids."""
-        mask = (source != PAD)[:, None, None, :]  # B 1 1 S
+        padding = (source != PAD)[:, None, None, :]  # B 1 1 S
         x = self.source_embedding(source)
         for layer in self.encoder:
-            x = layer(x, mask)
-        return Memory(self.encoder_norm(x), mask)
+            x = layer(x, padding)
+        return Memory(self.encoder_norm(x), padding)
 
     def decode(self, target: Tensor, memory: Memory, cache: DecoderCache | None = None) -> Tensor:
-        """(B, T) Korean ids → (B, T, V). With a cache, `target` holds only what it has not seen yet."""
-        past = cache.length if cache else 0
-        x = self.target_embedding(target, past)
+        """(B·K, T) Korean ids → (B·K, T, V). With a cache, `target` holds only what it has not seen yet."""
+        cache = self.new_cache() if cache is None else cache
+        x = self.target_embedding(target, cache.length)
         # A single new token may look at everything before it, so there is nothing to hide.
-        causal = causal_mask(target.size(1), past, target.device) if target.size(1) > 1 else None
-        for i, layer in enumerate(self.decoder):
-            x = layer(x, memory.states, causal, memory.mask, cache.layers[i] if cache else None)
-        if cache:
-            cache.length += target.size(1)
+        causal = causal_mask(target.size(1), cache.length, target.device) if target.size(1) > 1 else None
+        for layer, layer_cache in zip(self.decoder, cache.layers, strict=True):
+            x = layer(x, memory, causal, layer_cache)
+        cache.length += target.size(1)
         return self.output(self.decoder_norm(x))  # type: ignore[no-any-return]
 
     def new_cache(self) -> DecoderCache:
@@ -263,3 +232,27 @@ def translation_loss(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> 
     return F.cross_entropy(
         logits.flatten(0, 1).float(), target.flatten(), ignore_index=PAD, label_smoothing=smoothing
     )
+
+
+class Dropout(nn.Module):
+    """Zero a random share of the elements while training and scale up the rest (Srivastava et al. 2014).
+
+    On CPUs `nn.Dropout` draws one random number an element, on one thread: half of a training step at this
+    project's size. Here each 64-bit draw serves eight elements, a byte each, so the share is rounded to 1/256
+    (a million elements: 1.3 ms instead of 5.4 on two AVX-512 cores).
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        zeroed = min(round(self.share * 256), 255)  # of 256 bytes
+        if not self.training or zeroed == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.share)
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= zeroed
+        return x * kept.to(x.dtype).mul_(256 / (256 - zeroed))

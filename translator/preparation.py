@@ -21,10 +21,11 @@ def prepare(config: Config, run: RunDirectory) -> Corpus:
     """Read the corpus and make sure that `run` holds the configuration and the tokenizers that fit it."""
     corpus = load_corpus(config.data)
     corpus.report["fingerprint"] = fingerprint(corpus.train, corpus.weights)
-    if (run.path / "config.yaml").is_file():
+    if (run.path / "tokenizer" / "en.words").is_file():  # what preparing writes last
         _check_unchanged(config, corpus, run)
-    run.save_report(corpus.report)
-    run.save_config(config)
+    else:
+        run.save_report(corpus.report)
+        run.save_config(config)
     prepare_tokenizers(config, corpus, run)
     return corpus
 

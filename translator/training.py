@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -85,10 +87,11 @@ class Trainer:
     def train(self, on_validation: Sequence[OnValidation] = ()) -> None:
         """Train until the budget is spent. After Ctrl-C or a kill, a new Trainer goes on from the checkpoint."""
         now, every = self.progress, self.config
+        self.run.save_config(self.config)
         began = time.monotonic() - now.seconds
         report = _Report(self.run, self.budget_used)
         self.model.train()
-        with _interrupts_set(self):
+        with _interrupts_noted(self):
             for batch in self._batches():
                 if self._snapshot_is_due():
                     self._save_snapshot()
@@ -98,15 +101,18 @@ class Trainer:
                 now.seconds = time.monotonic() - began
                 report.add(loss, norm, batch.tokens)
 
-                last = self.budget_used >= 1
+                last, improved = self.budget_used >= 1, False
                 if now.step % every.train.log_every_steps == 0 or last:
                     report.write(now, self.budget_used, self.optimizers[0].param_groups[0]["lr"])
                 if now.step % every.validation.every_steps == 0 or last:
-                    self._validate(report, on_validation)
+                    improved = self._validate(report, on_validation)
                     now.seconds = time.monotonic() - began
+                    last = self.budget_used >= 1
                 if last and every.checkpoint.snapshots:
                     self._save_snapshot()  # before the checkpoint, which says that all is done
-                if now.step % every.checkpoint.every_steps == 0 or last or self.interrupted:
+                # After an improvement too, so that the checkpoint always knows the score of best/.
+                if now.step % every.checkpoint.every_steps == 0 or improved or last or self.interrupted:
+                    report.check(now)
                     self._save_checkpoint()
                 if last or self.interrupted:
                     break
@@ -141,8 +147,9 @@ class Trainer:
             logits = self.model(batch.source, batch.target_in)
         return translation_loss(logits, batch.target_out, smoothing)
 
-    def _validate(self, report: _Report, on_validation: Sequence[OnValidation]) -> None:
-        """Measure loss and chrF++ of real translations, and keep the weights if they are the best so far."""
+    def _validate(self, report: _Report, on_validation: Sequence[OnValidation]) -> bool:
+        """Measure loss and chrF++ of real translations; keep the weights, and say so, if they are the best yet."""
+        report.check(self.progress)
         now = self.progress
         self.model.eval()
         with torch.inference_mode():
@@ -157,13 +164,15 @@ class Trainer:
         hypotheses = [self.korean.decode(translations[i][0].ids) for i in range(len(translations))]
         score = chrf(hypotheses, [korean for _, korean in self.validation[:size]])
         report.validation(now, total / tokens, score)
-        if score >= now.best_chrf:
+        improved = score >= now.best_chrf
+        if improved:
             now.best_chrf = score
             self.run.save_weights("best/model", self.model, {"step": str(now.step), "chrF++": f"{score:.2f}"})
         for function in on_validation:
             function(now.step, self.model)
         self.model.train()
         report.restart_clock()
+        return improved
 
     def _snapshot_is_due(self) -> bool:
         """Snapshots stand closer together early on, where attention changes fastest; the last is the end."""
@@ -190,10 +199,10 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            peaks = [group["peak"] for group in optimizer.param_groups]
+            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["peak"] = peak  # the configuration's, which may have changed
+            for group, setting in zip(optimizer.param_groups, settings, strict=True):
+                group.update(setting)  # the configuration's, which may have changed
         torch.set_rng_state(state["random"])
 
     def _encode(self, pairs: Sequence[Pair]) -> list[Example]:
@@ -219,14 +228,18 @@ class _Report:
         self.loss, self.norm = self.loss.to(loss.device) + loss * tokens, norm
         self.tokens += tokens
 
-    def write(self, now: Progress, budget_used: float, rate: float) -> None:
-        """Say how the steps since the last call went."""
-        loss = self.loss.item() / self.tokens
-        if loss != loss:
+    def check(self, now: Progress) -> None:
+        """Stop before weights that are no longer numbers are kept."""
+        if not math.isfinite(self.loss.item()):
             raise UserError(
                 f"the loss is no longer a number after step {now.step}; a lower train.learning_rate or "
                 f"train.muon_learning_rate in a new run_dir may help (best weights so far: {self.run.path}/best)"
             )
+
+    def write(self, now: Progress, budget_used: float, rate: float) -> None:
+        """Say how the steps since the last call went."""
+        self.check(now)
+        loss = self.loss.item() / self.tokens
         speed = self.tokens / (time.monotonic() - self.clock)
         self.run.log(
             {
@@ -263,23 +276,24 @@ class _Report:
         self.bar.close()
 
 
-class _interrupts_set:
+@contextmanager
+def _interrupts_noted(trainer: Trainer) -> Iterator[None]:
     """Inside, the first Ctrl-C or SIGTERM sets `trainer.interrupted`; a second one acts at once."""
 
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+    def note(number: int, frame: FrameType | None) -> None:
+        trainer.interrupted = True
+        restore()
+        print("\nStopping after this step; again to stop at once.", file=sys.stderr)
 
-    def __enter__(self) -> None:
-        self.before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
+    def restore() -> None:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.trainer.interrupted = True
-        self.__exit__()
-        print("\nStopping after this step; again to stop at once.", file=sys.stderr)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        restore()
 
 
 def choose_device(name: str) -> torch.device:

@@ -113,11 +113,12 @@ def attention_maps(
         raise UserError("there is no text to look at")
     if target is None:
         [(_, found)] = decode_all(model, [ids], beam)
-        target_ids = found[0].ids
+        target_ids, finished = found[0].ids, found[0].finished
     else:
-        target_ids = korean.encode(target)
+        target_ids, finished = korean.encode(target), True
     source_ids = [*ids, EOS]
-    read, predicted = [BOS, *target_ids], [*target_ids, EOS]
+    predicted = [*target_ids, EOS] if finished else target_ids  # the limit may have cut it before its end
+    read = [BOS, *target_ids][: len(predicted)]
     with capture(model) as captured:
         logits = model(torch.tensor([source_ids], device=device), torch.tensor([read], device=device))
     logprobs = next_logprobs(logits[0])[torch.arange(len(predicted)), predicted]
