@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--target", help="a Korean translation to look at instead of the model's own")
     parser.add_argument("--beam", type=int, default=1, help="hypotheses kept at each step; 1 is greedy (default)")
     parser.add_argument(
-        "--layer", type=int, help="decoder layer of the large picture, from 1; default: the clearest"
+        "--layer",
+        type=int,
+        help="decoder layer of the large picture, from 1; default: that of the head that aligns best",
     )
     parser.add_argument("--head", type=int, help="its head, from 1")
     parser.add_argument("--out", type=Path, help="folder to write to; default: RUN/attention")
@@ -35,6 +37,7 @@ def main() -> None:
     if (args.layer is None) != (args.head is None):
         raise UserError("--layer and --head go together")
 
+    from translator.checkpoint import RunDirectory
     from translator.inspection.figures import draw_head, draw_heads, save
     from translator.translate import Translator
 
@@ -43,7 +46,11 @@ def main() -> None:
         print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
     maps = translator.attention(args.source, args.target, args.beam)
     layers, heads = maps.cross.shape[:2]
-    layer, head = (args.layer - 1, args.head - 1) if args.layer is not None else maps.clearest_head()
+    if args.layer is not None:
+        layer, head = args.layer - 1, args.head - 1
+    else:  # what training found; nothing yet if it was stopped before its first validation
+        found = RunDirectory(args.run).header().get("aligning_head", f"{layers - 1} 0")
+        layer, head = map(int, found.split())
     if not (0 <= layer < layers and 0 <= head < heads):
         raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")
 

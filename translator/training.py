@@ -25,7 +25,7 @@ from translator.decoding import decode_all
 from translator.errors import UserError
 from translator.model import Transformer, translation_loss
 from translator.optimization import build_optimizers, rate_factor, set_rate
-from translator.scoring import chrf
+from translator.scoring import aligning_head, chrf
 
 OnValidation = Callable[[int, Transformer], None]
 """Called with the step and the model, in evaluation mode, at every validation."""
@@ -167,7 +167,9 @@ class Trainer:
         improved = score >= now.best_chrf
         if improved:
             now.best_chrf = score
-            self.run.save_weights("best/model", self.model, {"step": str(now.step), "chrF++": f"{score:.2f}"})
+            layer, head = aligning_head(self.model, self.validation_examples[:size])
+            header = {"step": str(now.step), "chrF++": f"{score:.2f}", "aligning_head": f"{layer} {head}"}
+            self.run.save_weights("best/model", self.model, header)
         for function in on_validation:
             function(now.step, self.model)
         self.model.train()

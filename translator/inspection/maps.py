@@ -73,17 +73,6 @@ class AttentionMaps:
         with np.load(manifest.parent / labels.pop("arrays"), allow_pickle=False) as arrays:
             return cls(**labels, **{key: arrays[key] for key in _ARRAYS})
 
-    def clearest_head(self) -> tuple[int, int]:
-        """(layer, head), from 0, of the cross-attention that most looks like an alignment.
-
-        That is, where the English pieces are each some Korean piece's main concern: the largest mean over
-        source pieces (the end mark aside) of the largest weight in their column. It needs no gold alignment;
-        a head that stares at one piece, or at all alike, scores low.
-        """
-        claimed = self.cross[..., :-1].max(axis=2).mean(axis=2)  # L H
-        layer, head = np.unravel_index(int(claimed.argmax()), claimed.shape)
-        return int(layer), int(head)
-
 
 _ARRAYS = {
     "logprobs": ["target"],
