@@ -33,8 +33,8 @@ def main() -> None:
     config = load_config(args.config, args.settings)
     directory = RunDirectory(config.run_dir)
     print(f"Reading and cleaning the corpus for {directory.path} ...", file=sys.stderr)
-    corpus = prepare(config, directory)
-    trainer = Trainer(config, directory, corpus)
+    corpus, data = prepare(config, directory)
+    trainer = Trainer(config, directory, data, corpus.validation)
     if trainer.budget_used >= 1:
         print(f"{directory.path} is trained already (chrF++ {trainer.progress.best_chrf:.1f} on validation).")
         return

@@ -37,7 +37,7 @@ def test_what_is_written(prepared: tuple[Path, Config, RunDirectory]) -> None:
         "config.yaml", "corpus.json", "tokenizer/en.model", "tokenizer/ko.model", "tokenizer/en.words",
     }  # fmt: skip
     assert run.config() == config
-    corpus = prepare(config, run)
+    corpus, _ = prepare(config, run)
     assert run.report()["fingerprint"] == fingerprint(corpus.train, corpus.weights)
     assert run.known_words() == {word.lower() for english, _ in corpus.train for word in split_words(english)}
     assert "apples" in run.known_words() and "minsu" in run.known_words()

@@ -29,8 +29,8 @@ from translator.training import Trainer, choose_device, use_bfloat16
 def begin(config: Config) -> Trainer:
     """What scripts/train.py does before it trains."""
     run = RunDirectory(config.run_dir)
-    corpus = prepare(config, run)
-    return Trainer(config, run, corpus)
+    corpus, data = prepare(config, run)
+    return Trainer(config, run, data, corpus.validation)
 
 
 def metrics(run: RunDirectory) -> list[dict[str, float]]:

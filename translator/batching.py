@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from translator.tokenizer import BOS, EOS, PAD
 
-Example = tuple[list[int], list[int]]
-"""English ids and Korean ids of a pair, without begin and end marks."""
+Ids = Sequence[int] | np.ndarray
+"""Ids of a sentence's pieces, without begin and end marks."""
+
+Example = tuple[Ids, Ids]
+"""English ids and Korean ids of a pair."""
+
+
+class Examples(Sequence[Example]):
+    """Tokenised pairs in memory-mapped files: the ids of all sentences of a side end to end, and where each ends.
+
+    However many there are, only the pages that a batch touches are in memory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._ids = [_mapped(folder / f"{side}.ids", np.uint16) for side in ("en", "ko")]
+        self._ends = [_mapped(folder / f"{side}.ends", np.int64) for side in ("en", "ko")]
+        self.lengths = np.stack([np.diff(ends, prepend=0) for ends in self._ends], axis=1).astype(np.int32)
+        """(N, 2): English and Korean pieces of each pair."""
+
+    @staticmethod
+    def write(folder: Path, chunks: Iterable[Sequence[Example]]) -> None:
+        """Fill `folder` with the examples of all chunks, in their order."""
+        folder.mkdir(parents=True)
+        ends = [0, 0]
+        with (
+            open(folder / "en.ids", "wb") as en_ids,
+            open(folder / "ko.ids", "wb") as ko_ids,
+            open(folder / "en.ends", "wb") as en_ends,
+            open(folder / "ko.ends", "wb") as ko_ends,
+        ):
+            for chunk in chunks:
+                for side, (ids_file, ends_file) in enumerate([(en_ids, en_ends), (ko_ids, ko_ends)]):
+                    sentences = [example[side] for example in chunk]
+                    ends_here = ends[side] + np.cumsum([len(ids) for ids in sentences], dtype=np.int64)
+                    np.array([i for ids in sentences for i in ids], np.uint16).tofile(ids_file)
+                    ends_here.tofile(ends_file)
+                    ends[side] = int(ends_here[-1]) if len(sentences) else ends[side]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, i: int) -> Example:  # type: ignore[override]  # no slices
+        """The ids of a pair, as arrays that share the file's memory."""
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        english, korean = (
+            ids[ends[i] - length : ends[i]]
+            for ids, ends, length in zip(self._ids, self._ends, self.lengths[i], strict=True)
+        )
+        return english, korean
+
+
+def _mapped(path: Path, dtype: type) -> np.ndarray:
+    return np.memmap(path, dtype, mode="r") if path.stat().st_size else np.empty(0, dtype)
 
 
 @dataclass
@@ -30,12 +85,35 @@ class Batch:
         return Batch(self.source.to(device), self.target_in.to(device), self.target_out.to(device), self.tokens)
 
 
+@dataclass
+class TrainingData:
+    """Examples, how often each is seen, and how they become batches."""
+
+    examples: Sequence[Example]
+    lengths: np.ndarray
+    """(N, 2): English and Korean pieces of each example."""
+    weights: np.ndarray
+    """(N,): how often each stands in an epoch, on average."""
+    cut_anew: Callable[[int, int], Example] | None = None
+    """Subword sampling: the pieces of example `i` in epoch `e`. The batches are formed by the plain lengths."""
+
+    def order(self, budget: int, seed: int, epoch: int) -> list[list[int]]:
+        """The rows of each batch of an epoch; see `epoch_batches`."""
+        return epoch_batches(self.lengths, budget, seed, epoch, self.weights)
+
+    def batch(self, rows: Sequence[int], epoch: int) -> Batch:
+        """The batch of these rows as they are to be seen in this epoch."""
+        if self.cut_anew:
+            return collate([self.cut_anew(i, epoch) for i in rows])
+        return collate([self.examples[i] for i in rows])
+
+
 def epoch_batches(
-    lengths: Sequence[tuple[int, int]],
+    lengths: np.ndarray | Sequence[tuple[int, int]],
     budget: int,
     seed: int,
     epoch: int,
-    weights: Sequence[float] | None = None,
+    weights: np.ndarray | Sequence[float] | None = None,
 ) -> list[list[int]]:
     """Indices of each batch of an epoch: a pure function of its arguments, so that a resumed run sees the same.
 
@@ -43,32 +121,49 @@ def epoch_batches(
     says: 2.3 is twice, and a third time in 30 % of the epochs. A batch holds as many sentences as fit when
     padded to its longest side; a sentence over the budget is a batch of its own.
     """
-    rng = random.Random(f"{seed} {epoch}")
-    order = list(range(len(lengths)))
+    digest = hashlib.sha256(f"{seed} {epoch}".encode()).digest()
+    rng = np.random.RandomState(np.frombuffer(digest, np.uint32))  # its stream is the same in every NumPy
+    lengths = np.asarray(lengths, np.int64).reshape(-1, 2)
+    order = np.arange(len(lengths))
     if weights is not None:
-        order = [i for i in order for _ in range(int(weights[i]) + (rng.random() < weights[i] % 1))]
+        weights = np.asarray(weights)
+        order = np.repeat(order, weights.astype(np.int64) + (rng.random_sample(len(lengths)) < weights % 1))
     rng.shuffle(order)
-    order.sort(key=lambda i: (lengths[i][1], lengths[i][0]))  # stable, so ties stay shuffled
+    order = order[np.lexsort((lengths[order, 0], lengths[order, 1]))]  # stable, so ties stay shuffled
     batches: list[list[int]] = []
-    longest = 0
-    for i in order:
-        longest = max(longest, *(n + 1 for n in lengths[i]))  # + 1 for the end mark
-        if not batches or longest * (len(batches[-1]) + 1) > budget:
+    width = 0
+    for i, longest in zip(
+        order.tolist(), (lengths[order].max(axis=1) + 1).tolist(), strict=True
+    ):  # + the end mark
+        width = max(width, longest)
+        if not batches or width * (len(batches[-1]) + 1) > budget:
             batches.append([])
-            longest = max(n + 1 for n in lengths[i])
+            width = longest
         batches[-1].append(i)
-    rng.shuffle(batches)
+    random.Random(digest).shuffle(batches)
     return batches
 
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pad examples into one batch."""
+    target_out = _pad_and_end([target for _, target in examples])
+    target_in = torch.full_like(target_out, BOS)
+    target_in[:, 1:] = target_out[:, :-1].masked_fill(target_out[:, :-1] == EOS, PAD)  # one step behind
     return Batch(
-        source=pad([[*source, EOS] for source, _ in examples]),
-        target_in=pad([[BOS, *target] for _, target in examples]),
-        target_out=pad([[*target, EOS] for _, target in examples]),
+        source=_pad_and_end([source for source, _ in examples]),
+        target_in=target_in,
+        target_out=target_out,
         tokens=sum(len(target) + 1 for _, target in examples),
     )
+
+
+def _pad_and_end(sentences: Sequence[Ids]) -> Tensor:
+    """Sentences as one tensor (B, longest + 1), each followed by the end mark and filled up with PAD."""
+    table = np.full((len(sentences), max(map(len, sentences)) + 1), PAD)
+    for row, ids in zip(table, sentences, strict=True):
+        row[: len(ids)] = ids
+        row[len(ids)] = EOS
+    return torch.from_numpy(table)
 
 
 def pad(rows: Sequence[Sequence[int]]) -> Tensor:

@@ -7,6 +7,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from translator.batching import TrainingData
 from translator.checkpoint import RunDirectory
 from translator.config import Config
 from translator.corpus import Corpus, Pair, load_corpus
@@ -17,7 +20,7 @@ FIXED = ("seed", "tokenizer", "model", "train.batch_tokens", "train.optimizer")
 """Settings that a run keeps from its first step to its last; the others may change between sittings."""
 
 
-def prepare(config: Config, run: RunDirectory) -> Corpus:
+def prepare(config: Config, run: RunDirectory) -> tuple[Corpus, TrainingData]:
     """Read the corpus and make sure that `run` holds the configuration and the tokenizers that fit it."""
     corpus = load_corpus(config.data)
     corpus.report["fingerprint"] = fingerprint(corpus.train, corpus.weights)
@@ -27,7 +30,10 @@ def prepare(config: Config, run: RunDirectory) -> Corpus:
         run.save_report(corpus.report)
         run.save_config(config)
     prepare_tokenizers(config, corpus, run)
-    return corpus
+    english, korean = run.tokenizer("en"), run.tokenizer("ko")
+    examples = [(english.encode(source), korean.encode(target)) for source, target in corpus.train]
+    lengths = np.array([(len(source), len(target)) for source, target in examples])
+    return corpus, TrainingData(examples, lengths, np.array(corpus.weights))
 
 
 def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> None:

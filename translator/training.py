@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from translator.batching import Batch, Example, collate, epoch_batches
+from translator.batching import Batch, TrainingData, collate, epoch_batches
 from translator.checkpoint import RunDirectory
 from translator.config import Config
-from translator.corpus import Corpus, Pair
+from translator.corpus import Pair
 from translator.decoding import decode_all
 from translator.errors import UserError
 from translator.model import Transformer, translation_loss
@@ -54,16 +54,16 @@ class Progress:
 class Trainer:
     """One run: the model, its optimisers and its place in the corpus."""
 
-    def __init__(self, config: Config, run: RunDirectory, corpus: Corpus) -> None:
+    def __init__(self, config: Config, run: RunDirectory, data: TrainingData, validation: Sequence[Pair]) -> None:
         """Set up a new run, or take up the one in `run` where its last checkpoint left it."""
         torch.manual_seed(config.seed)
         self.config, self.run = config, run
         self.english, self.korean = run.tokenizer("en"), run.tokenizer("ko")
-        self.examples = self._encode(corpus.train)
-        self.lengths = [(len(source), len(target)) for source, target in self.examples]
-        self.weights = corpus.weights
-        self.validation = corpus.validation
-        self.validation_examples = self._encode(corpus.validation)
+        self.data = data
+        self.validation = validation
+        self.validation_examples = [
+            (self.english.encode(english), self.korean.encode(korean)) for english, korean in validation
+        ]
         self.device = choose_device(config.device)
         self.bfloat16 = use_bfloat16(config.train.precision, self.device)
         self.model = Transformer(config.model, self.english.size, self.korean.size).to(self.device)
@@ -125,11 +125,11 @@ class Trainer:
         now = self.progress
         while True:
             budget, seed = self.config.train.batch_tokens, self.config.seed
-            order = epoch_batches(self.lengths, budget, seed, now.epoch, self.weights)
+            order = self.data.order(budget, seed, now.epoch)
             now.batches = len(order)
             for rows in order[now.batch :]:
                 now.batch += 1
-                yield collate([self.examples[i] for i in rows]).to(self.device)
+                yield self.data.batch(rows, now.epoch).to(self.device)
             now.epoch, now.batch = now.epoch + 1, 0
 
     def _update(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -206,9 +206,6 @@ class Trainer:
             for group, setting in zip(optimizer.param_groups, settings, strict=True):
                 group.update(setting)  # the configuration's, which may have changed
         torch.set_rng_state(state["random"])
-
-    def _encode(self, pairs: Sequence[Pair]) -> list[Example]:
-        return [(self.english.encode(english), self.korean.encode(korean)) for english, korean in pairs]
 
 
 class _Report:
