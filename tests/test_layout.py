@@ -12,9 +12,9 @@ import pytest
 from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
-    "errors", "config", "tokenizer", "cleaning", "sources", "corpus", "batching", "attention", "model", "decoding",
-    "scoring", "optimization", "checkpoint", "preparation", "training", "inspection.maps",
-    "inspection.figures", "translate",
+    "errors", "config", "tokenizer", "cleaning", "sources", "corpus", "batching", "attention", "model", "packing",
+    "decoding", "scoring", "optimization", "checkpoint", "preparation", "training", "inspection.maps",
+    "inspection.figures", "export", "translate", "lines", "prompt",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 
