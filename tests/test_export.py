@@ -63,7 +63,8 @@ def test_the_same_searches(norm: Any, tokenizers: tuple[Tokenizer, Tokenizer], t
     for search in (Search(), Search(min_length=5, max_length=7)):
         for [a], [b] in zip(plain.hypotheses(TEXTS, search), fast.hypotheses(TEXTS, search), strict=True):
             assert (a.ids, a.finished) == (b.ids, b.finished)
-            assert a.score == pytest.approx(b.score, abs=1e-3)
+            # CTranslate2 takes the end mark out before the softmax, not after it, where it may not come yet.
+            assert search.min_length or a.score == pytest.approx(b.score, abs=1e-4)
     for text, found in zip(TEXTS, fast.hypotheses(TEXTS, Search(beam=4)), strict=True):
         whole = [h for h in found if h.finished and h.ids]
         scores = forced_logprobs(model, [(english.encode(text), h.ids) for h in whole])
@@ -87,13 +88,15 @@ def test_a_run_is_exported_once_and_again_when_its_weights_change(toy_run: ToyRu
     exact = Translator.load(run, engine="ctranslate2", precision="float32")
     assert exact.translate(texts) == plain.translate(texts)
 
-    written = run / "export" / "ctranslate2" / "model.bin"
-    before = written.stat().st_mtime_ns
+    [written] = (run / "export").iterdir()
+    before = (written / "model.bin").stat().st_mtime_ns
     Translator.load(run, engine="ctranslate2")
-    assert written.stat().st_mtime_ns == before
+    assert (written / "model.bin").stat().st_mtime_ns == before
     shutil.copy(sorted((run / "snapshots").iterdir())[0], run / "best" / "model.safetensors")
     changed = Translator.load(run, engine="ctranslate2", precision="float32")
     assert changed.translate(texts) == Translator.load(run).translate(texts) != plain.translate(texts)
+    [anew] = (run / "export").iterdir()
+    assert anew != written
 
 
 def test_without_ctranslate2(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch) -> None:

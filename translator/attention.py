@@ -103,6 +103,8 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """Each position of `x` (B, T, D) gathers from all of `context` (B, S, D) what `mask` lets it see."""
+        if context is x:
+            return self.look(*self.queries_keys_values(x), mask)
         return self.look(self.queries(x), *self.keys_values(context), mask)
 
     def queries(self, x: Tensor) -> Tensor:

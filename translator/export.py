@@ -5,8 +5,11 @@ Every switch of `ModelConfig` has its place in CTranslate2's specification, so e
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,14 +116,19 @@ def _attention(to: Any, attention: MultiHeadAttention, residual: Residual, acros
 def export_of(run: RunDirectory, model: Transformer) -> Path:
     """The run's best weights as a CTranslate2 model, written to `export/` in the run when first asked for and
     again when the weights have changed."""
-    path = run.path / "export" / "ctranslate2"
-    made_from = path / "made_from.sha256"
+    folder = run.path / "export"
     with open(run.path / "best" / "model.safetensors", "rb") as file:
-        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-    if not made_from.is_file() or made_from.read_text(encoding="utf-8") != fingerprint:
-        made_from.unlink(missing_ok=True)
-        export(model, run.config().model, run.tokenizer("en"), run.tokenizer("ko"), path)
-        made_from.write_text(fingerprint, encoding="utf-8")
+        path = folder / f"ctranslate2-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    if not path.is_dir():
+        outdated = list(folder.glob("ctranslate2-*"))
+        folder.mkdir(exist_ok=True)
+        # Written aside, so that what has the name is whole, though two processes may be at it at once.
+        with tempfile.TemporaryDirectory(dir=folder) as aside:
+            export(model, run.config().model, run.tokenizer("en"), run.tokenizer("ko"), Path(aside) / "model")
+            with contextlib.suppress(OSError):  # the other one was first
+                os.rename(Path(aside) / "model", path)
+        for old in outdated:
+            shutil.rmtree(old, ignore_errors=True)
     return path
 
 
@@ -148,7 +156,11 @@ class ExportedModel:
         prefixes: Sequence[list[int]] | None = None,
         batch_size: int = 32,
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
-        """As `decoding.decode_all`, batches side by side on all cores. Pieces cannot be drawn here."""
+        """As `decoding.decode_all`, batches side by side on all cores.
+
+        Pieces cannot be drawn here, and where `min_length` hides the end mark, CTranslate2 shares out its
+        probability among the other pieces.
+        """
         if search.temperature > 0:
             raise UserError("CTranslate2 draws other pieces in other batches: sample with the torch engine")
         limits = [search.max_length or length_limit(len(ids) + 1) for ids in sources]

@@ -22,9 +22,10 @@ def product(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Callable
     # What TorchInductor's frozen models call. 32 rows are a hint; any number may come.
     packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype), 32)
     bias = None if bias is None else bias.detach().to(dtype)
+    multiplication = torch.ops.mkldnn._linear_pointwise.default
 
     def multiply(x: Tensor) -> Tensor:
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(dtype), packed, bias, "none", [], "")
+        y: Tensor = multiplication(x.to(dtype), packed, bias, "none", [], "")
         return y.to(x.dtype)
 
     return multiply
