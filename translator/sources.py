@@ -65,7 +65,8 @@ def read_source(source: SourceConfig, folder: Path, skip_bad_lines: bool = False
     first = True
     for chunk in chunks:
         if first and _swapped(chunk):
-            way_out = "name them with source_column and target_column (1 and 0 for a file of tabs)"
+            way_out = "name them with source_column and target_column"
+            way_out += " (1 and 0 for a file of tabs)" if source.path else ""
             if source.target_path:
                 way_out = "let `path` name the English lines and `target_path` the Korean ones"
             raise UserError(
@@ -420,13 +421,20 @@ def _ask_hub(source: SourceConfig) -> None:
     Takes the licence over from the data set's card if the configuration names none.
     """
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     if constants.HF_HUB_OFFLINE:
         return
     instead = "give a local file instead, as `path`"
     try:
         info = HfApi().dataset_info(source.hub, revision=source.revision or None, timeout=25)
+    except HFValidationError:
+        raise UserError(f"{source.hub}: not a data set's id, owner/name; for a file write `path`") from None
     except RepositoryNotFoundError:
         raise UserError(
             f"{source.hub}: no such data set on the Hub, or not a public one (401 or 404); check the id, log in "
@@ -453,6 +461,10 @@ def _hub_reason(source: SourceConfig, error: Exception) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(str(cause).split()) or type(cause).__name__
+    if "OfflineModeIsEnabled" in text:
+        return (
+            "not downloaded yet; unset HF_HUB_OFFLINE to have it fetched, or give a local file instead, as `path`"
+        )
     if "scripts are no longer supported" in text:
         return (
             "is made by a script, which `datasets` no longer runs; the Hub's own copy often works: "
