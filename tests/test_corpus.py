@@ -72,7 +72,7 @@ sentences = st.lists(words, min_size=1, max_size=3).map(" ".join)
 pair_lists = st.lists(st.tuples(sentences, sentences.map("뜻 {}".format) | sentences), min_size=1, max_size=40)
 
 
-@settings(max_examples=30)
+@settings(max_examples=25)
 @given(pair_lists, pair_lists, pair_lists, pair_lists, st.integers(0, 40), st.integers(1, 5), st.data())
 def test_nothing_leaks_and_nothing_is_unaccounted_for(
     one: list[Pair], two: list[Pair], valid: list[Pair], test: list[Pair], cap: int, size: int, data: st.DataObject
@@ -169,7 +169,7 @@ def many(count: int, word: str = "cat") -> list[Pair]:
     return [(f"{word} {n} sits", f"{n} 번째 {word} 앉다") for n in range(count)]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(30, 200), st.integers(0, 150), st.integers(1, 300), st.randoms())
 def test_a_sentence_keeps_its_side_however_the_corpus_grows(
     n: int, more: int, size: int, rng: random.Random
@@ -196,7 +196,7 @@ def test_the_share_held_out_is_what_was_asked_for(tmp_path: Path) -> None:
         assert abs(len(corpus.validation) - 4000 * share) < 4 * (4000 * share) ** 0.5
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(1, 60), st.integers(0, 100), st.randoms())
 def test_a_cap_keeps_the_same_pairs_in_any_order_and_company(cap: int, more: int, rng: random.Random) -> None:
     pairs, shuffled = many(80), many(80)

@@ -137,12 +137,20 @@ def _unpacked(path: str) -> str:
     return path[: -len(Path(path).suffix)] if Path(path).suffix.lower() in _COMPRESSED else path
 
 
-def _load(path: str, folder: Path) -> Iterator[Any]:
-    """A file's lines as `datasets` reads them, in Arrow columns of ten thousand, memory-mapped from `folder`."""
-    import datasets  # here, since it takes half a second
+def _datasets() -> Any:
+    """The library, silent; imported here, since it takes half a second."""
+    import datasets
 
     datasets.disable_progress_bars()
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or each read of a local file asks a server to count it
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = (
+        False  # or each read, of a local file too, asks a server to count it
+    )
+    return datasets
+
+
+def _load(path: str, folder: Path) -> Iterator[Any]:
+    """A file's lines as `datasets` reads them, in Arrow columns of ten thousand, memory-mapped from `folder`."""
+    datasets = _datasets()
     features = datasets.Features({"text": datasets.Value("string")})
     # A cache of its own, since the shared one takes a file with the same name and date for the same file.
     with tempfile.TemporaryDirectory(dir=folder) as cache:
@@ -402,12 +410,9 @@ def _from_tables(tables: Iterator[Any], name: str, source: SourceConfig, skip_ba
 
 def _read_hub(source: SourceConfig, skip_bad_lines: bool) -> Iterator[Chunk]:
     """A data set of the Hub, downloaded by `datasets` into its own cache."""
-    import datasets
-
     _ask_hub(source)
-    datasets.disable_progress_bars()
     try:
-        table = datasets.load_dataset(
+        table = _datasets().load_dataset(
             source.hub, source.config or None, split=source.split, revision=source.revision or None
         )
     except Exception as error:  # whatever it is, httpx's, pyarrow's or its own, it is about this data set
