@@ -13,7 +13,8 @@ from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
     "errors", "config", "tokenizer", "corpus", "batching", "attention", "model", "decoding", "scoring",
-    "optimization", "checkpoint", "preparation", "training", "inspection.maps", "inspection.figures", "translate",
+    "optimization", "distributed", "checkpoint", "preparation", "reporting", "training", "inspection.maps",
+    "inspection.figures", "inspection.curves", "translate", "samples",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -16,7 +16,9 @@ from translator.corpus import Corpus, Pair, load_corpus
 from translator.errors import UserError
 from translator.tokenizer import Tokenizer, split_words
 
-FIXED = ("seed", "tokenizer", "model", "train.batch_tokens", "train.optimizer")
+FIXED = (
+    "seed", "tokenizer", "model", "train.batch_tokens", "train.optimizer", "train.init_from", "validation.metric",
+)  # fmt: skip
 """Settings that a run keeps from its first step to its last; the others may change between sittings."""
 
 
@@ -37,15 +39,30 @@ def prepare(config: Config, run: RunDirectory) -> tuple[Corpus, TrainingData]:
 
 
 def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> None:
-    """Train the tokenizers that are missing."""
-    if not (run.path / "tokenizer" / "en.words").is_file():
+    """Train the tokenizers that are missing, or take those of the run that training starts from."""
+    if (run.path / "tokenizer" / "en.words").is_file():
+        return
+    words = {word.lower() for line, _ in corpus.train for word in split_words(line)}
+    if config.train.init_from:
+        base = RunDirectory.open(config.train.init_from)
+        _check_same_model(config, base)
+        for language in ("en", "ko"):
+            run.save_tokenizer(language, base.tokenizer(language))
+        words |= base.known_words()
+    else:
         sides = {
             "en": ([english for english, _ in corpus.train], config.tokenizer.english_size),
             "ko": ([korean for _, korean in corpus.train], config.tokenizer.korean_size),
         }
         for language, (lines, size) in sides.items():
             run.save_tokenizer(language, Tokenizer.train(lines, size, config.tokenizer))
-        run.save_known_words({word.lower() for line in sides["en"][0] for word in split_words(line)})
+    run.save_known_words(words)
+
+
+def changed_settings(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
+    """Settings whose value is another now: {"train.max_steps": (100, 200)}."""
+    old, new = dataclasses.asdict(before), dataclasses.asdict(now)
+    return {name: (a, b) for key in old for name, a, b in _differences(key, old[key], new[key])}
 
 
 def fingerprint(pairs: Iterable[Pair], weights: Iterable[float]) -> str:
@@ -66,6 +83,13 @@ def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:
             raise UserError(f"{run.path} was begun with {name}={before}, now it is {now}. {way_out}")
     if run.report().get("fingerprint") != corpus.report["fingerprint"]:
         raise UserError(f"{run.path} was begun with other training pairs or weights. {way_out}")
+
+
+def _check_same_model(config: Config, base: RunDirectory) -> None:
+    """Refuse to start from weights that fit another model; dropout may be another."""
+    for name, before, now in _differences("model", vars(base.config().model), vars(config.model)):
+        if "dropout" not in name:
+            raise UserError(f"train.init_from: {base.path} has {name}={before}, here it is {now}")
 
 
 def _get(settings: dict[str, Any], key: str) -> Any:
