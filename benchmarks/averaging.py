@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from translator.checkpoint import RunDirectory
-from translator.config import load_config
+from translator.config import SourceConfig, load_config
 from translator.corpus import read_pairs
 from translator.model import Transformer
 from translator.optimization import move_average
@@ -63,7 +63,7 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     test = args.corpora / "tatoeba_test.tsv.xz"
     with TemporaryDirectory() as folder:
-        files = [f"run_dir={folder}", f"data.sources={args.corpora / 'tatoeba.tsv.xz'}", f"data.test={test}"]
+        files = [f"run_dir={folder}/run", f"data.sources={args.corpora / 'tatoeba.tsv.xz'}", f"data.test={test}"]
         config = load_config(args.config, [*files, "checkpoint.snapshots=0", *args.settings])
         run = RunDirectory(config.run_dir)
         corpus, data = prepare(config, run)
@@ -76,7 +76,7 @@ def main() -> None:
         candidates = {"the last": trainer.model}
         candidates |= {f"running average, decay {decay}": model for decay, model in trainer.moving.items()}
         candidates |= {f"mean of the last {n} checkpoints": mean(trainer.kept[-n:]) for n in LAST}
-        pairs, _ = read_pairs(str(test))
+        pairs = read_pairs(SourceConfig(path=str(test)))
         for name, model in candidates.items():
             trainer.average = model
             trainer._validate([])

@@ -1,12 +1,12 @@
-"""Show what comes in from a configuration's files, and what cleaning drops and why.
+"""Show what comes in from a configuration's sources, what cleaning drops and why, with examples of both.
 
 python scripts/prepare_corpus.py configs/everyday.yaml
+python scripts/prepare_corpus.py configs/tatoeba.yaml data.sources=pairs.tsv data.cleaning.max_ratio=3
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 
 from translator.errors import run
 
@@ -18,13 +18,22 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that override the file's")
     args = parser.parse_args()
 
-    from translator.config import load_config
-    from translator.corpus import load_corpus
+    import random
 
-    corpus = load_corpus(load_config(args.config, args.settings).data)
-    print(json.dumps(corpus.report, ensure_ascii=False, indent=2))
-    for english, korean in corpus.train[:5]:
-        print(f"{english}\t{korean}")
+    from translator.config import load_config
+    from translator.corpus import load_corpus, summary
+    from translator.preparation import cache_folder
+
+    config = load_config(args.config, args.settings)
+    corpus = load_corpus(config.data, cache_folder(config))
+    print(summary(corpus.report))
+    for reason, examples in corpus.report["examples"].items():
+        print(f"\nDropped, {reason}:")
+        for row in examples:
+            print(f"  {row['file']}, line {row['line']}:  {row['english']}  |  {row['korean']}")
+    print("\nKept:")
+    for i in random.Random(0).sample(range(len(corpus.train)), min(8, len(corpus.train))):
+        print("  {}  |  {}".format(*corpus.train[i]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from tests.toy import small_config, toy_pairs, write_pairs
 from translator.checkpoint import RunDirectory
 from translator.config import Config
 from translator.errors import UserError
-from translator.preparation import fingerprint, prepare
+from translator.preparation import prepare
 from translator.tokenizer import split_words
 
 
@@ -38,7 +38,7 @@ def test_what_is_written(prepared: tuple[Path, Config, RunDirectory]) -> None:
     }  # fmt: skip
     assert run.config() == config
     corpus, _ = prepare(config, run)
-    assert run.report()["fingerprint"] == fingerprint(corpus.train, corpus.weights)
+    assert run.report() == corpus.report
     assert run.known_words() == {word.lower() for english, _ in corpus.train for word in split_words(english)}
     assert "apples" in run.known_words() and "minsu" in run.known_words()
 
@@ -106,9 +106,3 @@ def test_changed_data_are_refused(prepared: tuple[Path, Config, RunDirectory]) -
     assert files(run) == before
     write_pairs(folder / "pairs.tsv", toy_pairs())
     prepare(config, run)
-
-
-def test_fingerprints_tell_pairs_apart() -> None:
-    lists = [[], [("a", "b")], [("a", "c")], [("a", "b"), ("c", "d")], [("c", "d"), ("a", "b")]]
-    prints = {fingerprint(pairs, [1.0] * len(pairs)) for pairs in lists} | {fingerprint([("a", "b")], [2.0])}
-    assert len(prints) == len(lists) + 1

@@ -70,7 +70,7 @@ def toy_yaml(folder: Path) -> Path:
         "seed": 3,
         "device": "cpu",
         "run_dir": "run",
-        "data": {"sources": "pairs.tsv", "test": "test.tsv", "validation_size": 12},
+        "data": {"sources": "pairs.tsv", "test": "test.tsv", "validation_share": 0.03},
         "tokenizer": {"english_size": 340, "korean_size": 340},
         "model": {
             "width": 32,

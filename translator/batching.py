@@ -35,8 +35,7 @@ class Examples(Sequence[Example]):
 
     @staticmethod
     def write(folder: Path, chunks: Iterable[Sequence[Example]]) -> None:
-        """Fill `folder` with the examples of all chunks, in their order."""
-        folder.mkdir(parents=True)
+        """Fill an empty `folder` with the examples of all chunks, in their order."""
         ends = [0, 0]
         with (
             open(folder / "en.ids", "wb") as en_ids,

@@ -25,7 +25,7 @@ from torch import nn
 
 from translator.batching import Batch
 from translator.config import Config, load_config, to_yaml
-from translator.errors import UserError
+from translator.errors import UserError, warn
 from translator.model import Transformer
 from translator.tokenizer import Tokenizer
 
@@ -198,7 +198,7 @@ class RunDirectory:
             if path.stem.endswith(hashlib.sha256(data).hexdigest()[:16]):
                 state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
                 return state
-            print(f"warning: {path} is damaged (its checksum differs)", file=sys.stderr)
+            warn(f"{path} is damaged (its checksum differs)")
         if damaged := self._checkpoints():
             raise UserError(f"{damaged[0].parent}: none is whole; delete this folder to train from the start")
         return None

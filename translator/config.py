@@ -34,13 +34,99 @@ def _path(default: str = "") -> Any:
 
 @dataclass
 class SourceConfig:
-    """One place where sentence pairs come from."""
+    """One place where sentence pairs come from: files (`path`) or a data set on the Hugging Face Hub (`hub`)."""
 
-    path: str = _path("???")
-    """A file of `english<TAB>korean` lines, UTF-8, no header; compressed (.gz, .xz) will do."""
+    path: str = _path()
+    """A file, a folder of files or a glob. Without an ending, .tsv and .txt: lines of `english<TAB>korean`, no
+    header, taken literally. .csv: with a header. .jsonl: an object a line. .parquet. Each but the last also
+    compressed: .gz, .xz, .zst."""
+
+    target_path: str = _path()
+    """The Korean lines where `path` holds the English ones: two plain files of equal length."""
+
+    hub: str = ""
+    """A data set's id on the Hub, such as Helsinki-NLP/opus-100."""
+
+    config: str = ""
+    """Which configuration of the Hub data set, such as en-ko."""
+
+    split: str = "train"
+    """Which split of the Hub data set."""
+
+    revision: str = ""
+    """Which branch, tag or commit of the Hub data set."""
+
+    source_column: str = ""
+    """Where the English is: a column's name (dotted where nested: translation.en), or a number, from 0, in a
+    file of tabs. Empty: en, english or source, if there is one."""
+
+    target_column: str = ""
+    """Where the Korean is, likewise."""
+
+    licence: str = ""
+    """What the data may be used for, such as cc-by-sa-3.0; said when loading if it forbids something. Hub data
+    sets may tell it themselves."""
 
     weight: float = _number(1.0, above=0)
     """How often a pair stands in an epoch: 4 is four times, 0.3 draws 30 % of the pairs anew each epoch."""
+
+    cap: int = _number(0, least=0)
+    """Use at most so many pairs, always the same ones, chosen by a hash of their text. 0: all."""
+
+    def __post_init__(self) -> None:
+        """Check what no single field can."""
+        if bool(self.path) == bool(self.hub):
+            raise ValueError("a source wants either `path` (files) or `hub` (a data set's id)")
+        if bool(self.source_column) != bool(self.target_column):
+            raise ValueError("a source wants both `source_column` and `target_column`, or neither")
+        if self.target_path and self.hub:
+            raise ValueError("`target_path` goes with `path`, not with `hub`")
+
+    @property
+    def name(self) -> str:
+        """What to call it in a report."""
+        if self.hub:
+            return " ".join(part for part in (self.hub, self.config, self.split, self.revision) if part)
+        return Path(self.path).name
+
+
+@dataclass
+class CleaningConfig:
+    """Which pairs are dropped, a rule a field; 0 or false switches a rule off. Pairs with no letters on a side
+    and pairs that share a sentence with validation or test are always dropped."""
+
+    min_characters: int = _number(1, least=0)
+    """Fewer letters and digits than this on either side."""
+
+    max_characters: int = _number(500, least=0)
+    """More characters than this on either side."""
+
+    max_ratio: float = _number(4.0, least=0)
+    """One side this many times longer than the other, a Hangul syllable counted as two letters."""
+
+    min_hangul: float = _number(0.3, least=0, below=1.0001)
+    """A smaller share of Hangul among the letters of the Korean side."""
+
+    min_latin: float = _number(0.6, least=0, below=1.0001)
+    """A smaller share of Latin among the letters of the English side."""
+
+    untranslated: bool = True
+    """Both sides the same."""
+
+    broken: bool = True
+    """Characters that were decoded wrongly: U+FFFD, ì•ˆ, Ã©, 占쏙옙."""
+
+    markup: bool = True
+    """Tags, entities, template braces, web addresses."""
+
+    numbers: bool = True
+    """Numbers of two digits or more on both sides, and not one in common."""
+
+    duplicates: bool = True
+    """The same letters on both sides as in an earlier pair, whatever the case, spaces and punctuation."""
+
+    max_repeats: int = _number(20, least=0)
+    """A sentence that has stood in this many pairs already, with other partners."""
 
 
 @dataclass
@@ -48,25 +134,29 @@ class DataConfig:
     """Which sentence pairs the model sees, and which it is kept from."""
 
     sources: list[SourceConfig] = field(default_factory=list)
-    """Training files, mixed. `data.sources=my.tsv` on the command line is short for `[{path: my.tsv}]`."""
+    """Training pairs, mixed. `data.sources=my.tsv` on the command line is short for `[{path: my.tsv}]`."""
 
-    validation: str = _path()
-    """File of pairs that chooses the best checkpoint. Empty: `validation_size` pairs are held out instead."""
+    validation: list[SourceConfig] = field(default_factory=list)
+    """Pairs that choose the best checkpoint. Empty: `validation_share` of the training pairs is held out."""
 
-    validation_size: int = _number(500, least=1)
-    """How many pairs to hold out where `validation` is empty. Which ones depends on their text alone."""
+    validation_share: float = _number(0.02, above=0, below=0.5)
+    """Where `validation` is empty: the share of English sentences that is held out. Which ones depends on a hash
+    of each sentence alone, so a sentence stays on its side however the corpus grows."""
 
-    test: list[str] = field(default_factory=list, metadata={"path": True})
-    """Files of test pairs. None of their sentences, on either side, is ever trained on."""
+    validation_size: int = _number(2000, least=1)
+    """At most so many pairs are validated on, chosen by hash; others that were held out stay unused."""
 
-    max_words: int = _number(80, least=1)
-    """Pairs with more words than this on either side are dropped."""
+    test: list[SourceConfig] = field(default_factory=list)
+    """Test pairs. None of their sentences, on either side, is ever trained on."""
 
-    max_ratio: float = _number(5.0, least=1)
-    """Pairs whose longer side has more than this many times the words of the shorter (plus 2) are dropped."""
+    cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+    """See CleaningConfig."""
+
+    max_pieces: int = _number(256, least=2)
+    """Training pairs of more pieces than this on either side are dropped after they are tokenised."""
 
     skip_bad_lines: bool = False
-    """Go on past lines that are not two columns, counting them, instead of stopping at the first."""
+    """Go on past lines that cannot be read as a pair, counting them, instead of stopping at the first."""
 
 
 @dataclass
@@ -76,11 +166,18 @@ class TokenizerConfig:
     type: Literal["unigram", "bpe"] = "unigram"
     """How pieces are chosen."""
 
-    english_size: int = _number(8000, least=300)
+    english_size: int = _number(8000, least=300, below=65537)
     """English pieces at most, the 256 byte pieces and 4 specials among them. Small corpora give fewer."""
 
-    korean_size: int = _number(8000, least=300)
+    korean_size: int = _number(8000, least=300, below=65537)
     """Korean pieces at most, counted alike."""
+
+    max_lines: int = _number(200_000, least=1)
+    """Learn from at most so many sentences of each language, chosen by hash."""
+
+    sampling: float = _number(0.0, least=0, below=1)
+    """Cut training sentences anew each epoch: BPE-dropout (Provilkov et al. 2020) of this share, or with unigram
+    pieces, sampling with this alpha (Kudo 2018; smaller is wilder, 0.2 is usual). 0: always the best cut."""
 
     character_coverage: float = _number(0.9998, above=0, below=1.0001)
     """Share of the characters that get a piece of their own; the rest are spelled in bytes, so none is lost."""
@@ -304,11 +401,10 @@ def _expand(values: DictConfig) -> DictConfig:
     assert isinstance(raw, dict)
     data = raw.get("data")
     if isinstance(data, dict):
-        for key in ("sources", "test"):
-            if isinstance(data.get(key), (str, dict)):
-                data[key] = [data[key]]
-        if isinstance(data.get("sources"), list):
-            data["sources"] = [{"path": s} if isinstance(s, str) else s for s in data["sources"]]
+        for key in ("sources", "validation", "test"):
+            value = [data[key]] if isinstance(data.get(key), (str, dict)) else data.get(key)
+            if isinstance(value, list):
+                data[key] = [{"path": item} if isinstance(item, str) else item for item in value]
     created = OmegaConf.create(raw)
     assert isinstance(created, DictConfig)
     return created

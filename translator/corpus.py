@@ -1,164 +1,356 @@
-"""Sentence pairs: read, clean, and keep the test sentences out of training."""
+"""Sentence pairs, ready to be learnt from: cleaned, without duplicates, and none of them in validation or test.
+
+A corpus is made once and kept as memory-mapped Arrow files in a cache, under a fingerprint of all that went into
+it, so it may be far larger than memory. Making it is two passes: the first reads the sources and applies the rules
+that need one pair only, the second those that need all of them, on 64-bit hashes of the sentences.
+"""
 
 from __future__ import annotations
 
-import glob
+import dataclasses
 import hashlib
+import json
+import os
+import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from translator.config import DataConfig
+import numpy as np
+import pyarrow as pa
+
+from translator.cleaning import fault, letters
+from translator.config import DataConfig, SourceConfig
 from translator.errors import UserError
+from translator.sources import announce_licence, fingerprint, read_source, source_files
 from translator.tokenizer import normalize
 
 Pair = tuple[str, str]
 """An English sentence and its Korean translation, both normalised."""
 
+_SCHEMA = pa.schema(
+    [("english", pa.string()), ("korean", pa.string()), ("source", pa.uint16()), ("file", pa.uint16()),
+     ("line", pa.uint32())]
+)  # fmt: skip
+
+
+class Pairs(Sequence[Pair]):
+    """Pairs in a memory-mapped Arrow file."""
+
+    def __init__(self, path: Path) -> None:
+        self.table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __getitem__(self, i: int) -> Pair:  # type: ignore[override]  # no slices
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return self.table["english"][i].as_py(), self.table["korean"][i].as_py()
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (pair for chunk in self.chunks() for pair in chunk)
+
+    def chunks(self) -> Iterator[list[Pair]]:
+        """All pairs, some thousands at a time."""
+        for batch in self.table.to_batches():
+            yield list(zip(batch["english"].to_pylist(), batch["korean"].to_pylist(), strict=True))
+
 
 @dataclass
 class Corpus:
-    """What a run trains on, and what it is judged by."""
+    """What a run trains on, and what it is validated by."""
 
-    train: list[Pair]
-    weights: list[float]
-    """Of each training pair: how often it stands in an epoch, on average."""
+    train: Pairs
+    weights: np.ndarray
+    """(N,): how often each training pair stands in an epoch, on average; its source's weight."""
     validation: list[Pair]
-    test: dict[str, list[Pair]]
-    """By the stem of the file's name."""
-    report: dict[str, object] = field(default_factory=dict)
+    report: dict[str, Any]
     """Sources, counts, and what cleaning dropped and why: the run's corpus.json."""
 
 
-def load_corpus(config: DataConfig) -> Corpus:
-    """Read, clean and split every file that `config` names."""
+def load_corpus(config: DataConfig, cache: Path) -> Corpus:
+    """Clean and split all that `config` names, or take it from `cache` if that has been done before."""
     if not config.sources:
         raise UserError("data.sources is empty: name a file of english<TAB>korean lines, data.sources=my.tsv")
-    sources: list[dict[str, object]] = []
-    weights: dict[Pair, float] = {}  # of a pair in several sources, the first's
-    pairs: list[Pair] = []
-    for source in config.sources:
-        found, bad = read_pairs(source.path, config.skip_bad_lines)
-        sources.append({"file": Path(source.path).name, "pairs": len(found), "bad lines skipped": bad})
-        pairs += found
-        weights = dict.fromkeys(found, source.weight) | weights
-    test: dict[str, list[Pair]] = {}
-    for path in config.test:  # files of one name in two folders count as one
-        test.setdefault(Path(path).stem, []).extend(read_pairs(path, config.skip_bad_lines)[0])
-    validation = read_pairs(config.validation, config.skip_bad_lines)[0] if config.validation else []
-    held_out = {letters(s) for pairs_ in (validation, *test.values()) for pair in pairs_ for s in pair}
-
-    train, dropped = clean(pairs, config, held_out)
-    if not validation:
-        before = len(train)
-        train, validation = hold_out(train, config.validation_size)
-        dropped["in validation or test"] += before - len(train) - len(validation)
-    if not train:
-        raise UserError(f"no training pair is left after cleaning; dropped: {dict(dropped)}")
-    report: dict[str, object] = {
-        "sources": sources,
-        "dropped": dict(dropped),
-        "train": len(train),
-        "validation": len(validation),
-        "test": {name: len(found) for name, found in test.items()},
-    }
-    return Corpus(train, [weights[pair] for pair in train], validation, test, report)
+    folder = cache / f"corpus-{_key(config)}"
+    make_once(folder, lambda aside: _make(config, aside))
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    for source, described in zip(config.sources, report["sources"], strict=True):
+        announce_licence(dataclasses.replace(source, licence=described["licence"]))
+    train = Pairs(folder / "train.arrow")
+    weights = np.array([source.weight for source in config.sources])[train.table["source"].to_numpy()]
+    digest = hashlib.sha256(f"{report['fingerprint']} {[source.weight for source in config.sources]}".encode())
+    report["fingerprint"] = digest.hexdigest()[:16]
+    return Corpus(train, weights, list(Pairs(folder / "validation.arrow")), report)
 
 
-def read_pairs(path: str, skip_bad_lines: bool = False) -> tuple[list[Pair], int]:
-    """Read `english<TAB>korean` lines literally (quotes, `NA` and `null` are text); returns the pairs and
-    how many bad lines were skipped.
+def read_pairs(source: SourceConfig, skip_bad_lines: bool = False) -> list[Pair]:
+    """All pairs of a source, normalised, those of two empty sides left out; nothing else is dropped."""
+    with tempfile.TemporaryDirectory() as folder:
+        chunks = read_source(source, Path(folder), skip_bad_lines)
+        pairs = [(normalize(en), normalize(ko)) for chunk in chunks for en, ko in chunk.pairs]
+    kept = [pair for pair in pairs if any(pair)]
+    if source.cap:
+        kept = sorted(kept, key=lambda pair: _hash("\t".join(pair)))[: source.cap]
+    return kept
 
-    Empty lines and empty sides come through, for cleaning to drop and count. A line that is not two columns is
-    a `UserError` that gives its number.
-    """
-    import datasets  # here, since it takes half a second
 
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file of sentence pairs")
-    datasets.disable_progress_bars()
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or each read of a local file asks a server to count it
+def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Have `fill` make `folder` if it is not there: aside and then renamed, so it is there whole or not at all."""
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob("*.tmp"):  # of a process that was killed
+        if left.stat().st_mtime < time.time() - 86_400:
+            shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(suffix=".tmp", prefix=f"{folder.name}-", dir=folder.parent))
     try:
-        # A cache of its own, since the shared one takes a file with the same name and date for the same file.
-        with tempfile.TemporaryDirectory() as cache:
-            table = datasets.load_dataset(
-                "text",
-                data_files=glob.escape(path),
-                split="train",
-                features=datasets.Features({"text": datasets.Value("string")}),
-                cache_dir=cache,
-                keep_in_memory=True,
+        fill(aside)
+        try:
+            os.rename(aside, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster, and made the same
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _key(config: DataConfig) -> str:
+    """Of everything that a corpus is made from: the files' bytes, the rules, and the code that applies them."""
+    digest = hashlib.sha256()
+    for module in ("tokenizer", "cleaning", "sources", "corpus"):
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    for part in (config.sources, config.validation, config.test):
+        digest.update(" ".join(fingerprint(source) for source in part).encode() + b";")
+    rules = dataclasses.replace(config, sources=[], validation=[], test=[], max_pieces=2)
+    digest.update(json.dumps(dataclasses.asdict(rules), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class _Dropped:
+    """How many pairs each rule dropped, and a few of them, chosen by hash."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[tuple[int, str, int, str, str]]] = field(default_factory=dict)
+
+    def add(self, reason: str, file: str, line: int, pair: Pair) -> None:
+        """Count a pair."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        kept = self.examples.setdefault(reason, [])
+        kept.append((_hash("\t".join(pair)), file, line, *pair))
+        if len(kept) > 64:
+            kept[:] = sorted(kept)[:3]
+
+    def described(self) -> dict[str, Any]:
+        """For corpus.json."""
+        names = ("file", "line", "english", "korean")
+        examples = {
+            reason: [dict(zip(names, row[1:], strict=True)) for row in sorted(rows)[:3]]
+            for reason, rows in self.examples.items()
+        }
+        return {"dropped": self.counts, "examples": examples}
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _make(config: DataConfig, folder: Path) -> None:
+    """Write train.arrow, validation.arrow and report.json into `folder`."""
+    tests = [read_pairs(source, config.skip_bad_lines) for source in config.test]
+    held_out = {_hash(letters(side)) for pairs in tests for pair in pairs for side in pair}
+    validation = [pair for source in config.validation for pair in read_pairs(source, config.skip_bad_lines)]
+    shared = [pair for pair in validation if any(_hash(letters(side)) in held_out for side in pair)]
+    validation = [pair for pair in validation if pair not in set(shared)]
+    held_out |= {_hash(letters(side)) for pair in validation for side in pair}
+
+    dropped = _Dropped()
+    first = _first_pass(config, folder, held_out, dropped)
+    candidates = Pairs(folder / "candidates.arrow")
+    keep = _second_pass(config, first, candidates, dropped)
+    if not config.validation:
+        keep, chosen = _hold_out(config, first, candidates, keep, dropped)
+        validation = [candidates[i] for i in chosen]
+    if not keep.any():
+        raise UserError(f"no training pair is left after cleaning; dropped: {dropped.counts}")
+
+    digest, kept = hashlib.sha256(), np.zeros(len(config.sources), int)
+    with pa.OSFile(str(folder / "train.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        start = 0
+        for batch in candidates.table.to_batches():
+            mask = pa.array(keep[start : start + len(batch)])
+            start += len(batch)
+            batch = batch.filter(mask)
+            writer.write_batch(batch)
+            kept += np.bincount(batch["source"].to_numpy(), minlength=len(kept))
+            columns = [batch[name].to_pylist() for name in ("english", "korean", "source")]
+            for english, korean, source in zip(*columns, strict=True):
+                digest.update(f"{english}\t{korean}\t{source}\n".encode())
+    del candidates
+    (folder / "candidates.arrow").unlink()
+    _write(folder / "validation.arrow", validation)
+    for described, count in zip(first.sources, kept.tolist(), strict=True):
+        described["kept"] = count
+    report = {
+        "sources": first.sources,
+        "changed by normalising": first.changed,
+        **dropped.described(),
+        "train": int(keep.sum()),
+        "validation": len(validation),
+        "validation pairs dropped, in test": len(shared),
+        "test": {source.name: len(pairs) for source, pairs in zip(config.test, tests, strict=True)},
+        "fingerprint": digest.hexdigest(),
+    }
+    (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
+
+
+def _write(path: Path, pairs: list[Pair]) -> None:
+    columns = [[en for en, _ in pairs], [ko for _, ko in pairs], *[[0] * len(pairs)] * 3]
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+
+
+@dataclass
+class _Candidates:
+    """What the second pass knows of the pairs that the first one let through."""
+
+    english: np.ndarray
+    """Hash of each English sentence's letters, 64 bits."""
+    korean: np.ndarray
+    source: np.ndarray
+    files: list[str]
+    sources: list[dict[str, Any]]
+    changed: int
+
+    @property
+    def pair(self) -> np.ndarray:
+        """Hash of both sides."""
+        both: np.ndarray = self.english * np.uint64(0x9E3779B97F4A7C15) ^ self.korean
+        return both
+
+
+def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _Dropped) -> _Candidates:
+    """Read, normalise and clean every source pair by pair; those that pass go to candidates.arrow."""
+    files: list[str] = []
+    described: list[dict[str, Any]] = []
+    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    changed = 0
+    with pa.OSFile(str(folder / "candidates.arrow"), "wb") as out, pa.ipc.new_file(out, _SCHEMA) as writer:
+        for number, source in enumerate(config.sources):
+            read = bad = 0
+            for chunk in read_source(source, folder, config.skip_bad_lines):
+                if chunk.file not in files:
+                    files.append(chunk.file)
+                passed: list[tuple[str, str, int, int, int]] = []
+                hashes: list[tuple[int, int]] = []
+                read, bad = read + len(chunk.pairs), bad + chunk.bad
+                for line, raw in zip(chunk.lines, chunk.pairs, strict=True):
+                    pair = normalize(raw[0]), normalize(raw[1])
+                    changed += pair != raw
+                    reason = fault(raw, pair, config.cleaning)
+                    if reason is None:
+                        both = _hash(letters(pair[0])), _hash(letters(pair[1]))
+                        if both[0] in held_out or both[1] in held_out:
+                            reason = "in validation or test"
+                    if reason is not None:
+                        dropped.add(reason, Path(chunk.file).name, line, pair)
+                        continue
+                    passed.append((*pair, number, files.index(chunk.file), line))
+                    hashes.append(both)
+                if passed:
+                    writer.write_batch(pa.record_batch(list(map(list, zip(*passed, strict=True))), schema=_SCHEMA))
+                    table = np.array(hashes, np.uint64)
+                    columns.append((table[:, 0], table[:, 1], np.full(len(table), number, np.uint16)))
+            described.append(
+                {
+                    "name": source.name,
+                    "files": 0 if source.hub else len(source_files(source)),
+                    "licence": source.licence,
+                    "pairs": read,
+                    "bad lines skipped": bad,
+                }
             )
-    except datasets.exceptions.DatasetGenerationError as error:
-        cause = error.__cause__
-        reason = f"not UTF-8 ({cause.reason})" if isinstance(cause, UnicodeDecodeError) else cause
-        raise UserError(f"{path}: cannot be read: {reason}") from None
-    except ValueError:  # how `datasets` says that there is not one line
-        raise UserError(f"{path}: is empty; a pair a line is wanted, english<TAB>korean") from None
-    pairs, bad = [], 0
-    for number, line in enumerate(table.data.column("text").to_pylist(), start=1):
-        columns = line.split("\t") if line.strip() else ["", ""]
-        if len(columns) == 2:
-            pairs.append((normalize(columns[0]), normalize(columns[1])))
-        elif skip_bad_lines:
-            bad += 1
-        else:
-            raise UserError(
-                f"{path}, line {number}: {len(columns)} column{'s'[: len(columns) > 1]}, not two "
-                "(english<TAB>korean); training with data.skip_bad_lines=true goes on without such lines"
-            )
-    return pairs, bad
+    empty = np.empty(0, np.uint64)
+    english, korean, origin = map(np.concatenate, zip(*columns, strict=True)) if columns else [empty] * 3
+    return _Candidates(english, korean, origin, [Path(file).name for file in files], described, changed)
 
 
-def letters(sentence: str) -> str:
-    """What counts when two sentences are compared: letters and digits, in lower case.
+def _second_pass(config: DataConfig, all_: _Candidates, pairs: Pairs, dropped: _Dropped) -> np.ndarray:
+    """Which candidates stay, (N,) of bool, after the rules that look at all of them."""
+    keep = np.ones(len(pairs), bool)
 
-    >>> letters("I am a student.") == letters("i am a student!")
-    True
+    def drop(rows: np.ndarray, reason: str) -> None:
+        keep[rows] = False
+        _describe_dropped(rows, reason, all_, pairs, dropped)
+
+    if config.cleaning.duplicates:
+        drop(_later_than(all_.pair, 1, keep), "duplicate")
+    if limit := config.cleaning.max_repeats:
+        for side in (all_.english, all_.korean):
+            drop(_later_than(side, limit, keep), "one side repeated")
+    for number, source in enumerate(config.sources):
+        rows = np.flatnonzero(keep & (all_.source == number))
+        if source.cap and len(rows) > source.cap:
+            drop(rows[np.argsort(all_.pair[rows], kind="stable")[source.cap :]], "over the source's cap")
+    return keep
+
+
+def _later_than(hashes: np.ndarray, limit: int, keep: np.ndarray) -> np.ndarray:
+    """Rows, among those to keep, before which their hash has occurred `limit` times."""
+    rows = np.flatnonzero(keep)
+    by_hash = rows[np.argsort(hashes[rows], kind="stable")]
+    sorted_ = hashes[by_hash]
+    starts = np.flatnonzero(np.r_[True, sorted_[1:] != sorted_[:-1]]) if len(rows) else np.empty(0, int)
+    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+    return np.sort(by_hash[rank >= limit])
+
+
+def _hold_out(
+    config: DataConfig, all_: _Candidates, pairs: Pairs, keep: np.ndarray, dropped: _Dropped
+) -> tuple[np.ndarray, list[int]]:
+    """Hold out the English sentences whose hash is small, and all that shares a sentence with them.
+
+    Returns what stays for training, and the rows to validate on.
     """
-    return "".join(c for c in sentence.lower() if c.isalnum())
-
-
-def clean(pairs: Iterable[Pair], config: DataConfig, held_out: set[str]) -> tuple[list[Pair], Counter[str]]:
-    """Drop what would teach nothing or give the test away; returns the rest and the count of each reason."""
-    kept: dict[Pair, None] = {}
-    dropped: Counter[str] = Counter()
-    for pair in pairs:
-        reason = _fault(pair, config, held_out) or ("duplicate" if pair in kept else None)
-        if reason:
-            dropped[reason] += 1
-        else:
-            kept[pair] = None
-    return list(kept), dropped
-
-
-def _fault(pair: Pair, config: DataConfig, held_out: set[str]) -> str | None:
-    """Why a pair cannot be used, or None."""
-    english, korean = pair
-    if not letters(english) or not letters(korean):
-        return "no letters on a side"
-    if letters(english) == letters(korean):
-        return "not translated"
-    short, long = sorted((len(english.split()), len(korean.split())))
-    if long > config.max_words:
-        return "too long"
-    if long > config.max_ratio * (short + 2):
-        return "lengths differ too much"
-    if letters(english) in held_out or letters(korean) in held_out:
-        return "in validation or test"
-    return None
-
-
-def hold_out(pairs: list[Pair], size: int) -> tuple[list[Pair], list[Pair]]:
-    """Split off `size` pairs, chosen by the hash of their text, none of whose sentences stays on either side."""
-    if size * 2 > len(pairs):
+    held = keep & (all_.english < np.uint64(int(config.validation_share * 2**64)))
+    rows = np.flatnonzero(held)
+    if not len(rows):
         raise UserError(
-            f"{len(pairs)} training pairs are too few to hold out {size} for validation: "
-            "name a file as data.validation, or lower data.validation_size"
+            f"{int(keep.sum())} training pairs are too few to hold out {config.validation_share:.1%} for "
+            "validation: name a file as data.validation, or raise data.validation_share"
         )
-    chosen = sorted(pairs, key=lambda pair: hashlib.sha256("\t".join(pair).encode()).digest())[:size]
-    held_out = {letters(sentence) for pair in chosen for sentence in pair}
-    rest = [p for p in pairs if letters(p[0]) not in held_out and letters(p[1]) not in held_out]
-    return rest, chosen
+    chosen = rows[np.argsort(all_.english[rows], kind="stable")][: config.validation_size]
+    touched = keep & ~held & np.isin(all_.korean, all_.korean[held])
+    unused = np.setdiff1d(rows, chosen)
+    _describe_dropped(np.flatnonzero(touched), "in validation or test", all_, pairs, dropped)
+    _describe_dropped(unused, "held out, beyond validation_size", all_, pairs, dropped)
+    return keep & ~held & ~touched, sorted(chosen.tolist())
+
+
+def _describe_dropped(rows: np.ndarray, reason: str, all_: _Candidates, pairs: Pairs, dropped: _Dropped) -> None:
+    if not len(rows):
+        return
+    dropped.counts[reason] = dropped.counts.get(reason, 0) + len(rows)
+    few = rows[np.argsort(all_.pair[rows], kind="stable")[:3]].tolist()
+    dropped.examples.setdefault(reason, []).extend(
+        (i, all_.files[pairs.table["file"][i].as_py()], pairs.table["line"][i].as_py(), *pairs[i]) for i in few
+    )
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The report as a table to read."""
+    lines = []
+    for source in report["sources"]:
+        bad = f", {source['bad lines skipped']:,} bad lines skipped" if source["bad lines skipped"] else ""
+        licence = f"   {source['licence']}" if source["licence"] else ""
+        lines.append(f"{source['pairs']:>12,}  {source['name']}: {source['kept']:,} kept{bad}{licence}")
+    dropped = sorted(report["dropped"].items(), key=lambda item: -item[1])
+    lines += [f"{-count:>12,}  {reason}" for reason, count in dropped]
+    if held := report["validation"]:
+        lines.append(f"{held:>12,}  for validation")
+    return "\n".join([*lines, f"{report['train']:>12,}  for training"])

@@ -12,6 +12,11 @@ class UserError(Exception):
     """Something the user can put right. The message names the file, line or key, and the way out."""
 
 
+def warn(message: str) -> None:
+    """Tell the user something that does not stop the work, on standard error."""
+    print(f"note: {message}", file=sys.stderr)
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a script's `main`: a `UserError` becomes one line on standard error and exit code 2."""
     for stream in (sys.stdout, sys.stderr):

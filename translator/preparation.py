@@ -1,62 +1,72 @@
-"""From a configuration to a run directory that is ready to train: clean pairs, tokenizers, known words."""
+"""From a configuration to a run directory that is ready to train: clean pairs, tokenizers, ids, known words."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from translator.batching import TrainingData
+from translator.batching import Example, Examples, TrainingData
 from translator.checkpoint import RunDirectory
 from translator.config import Config
-from translator.corpus import Corpus, Pair, load_corpus
-from translator.errors import UserError
+from translator.corpus import Corpus, load_corpus, make_once
+from translator.errors import UserError, warn
 from translator.tokenizer import Tokenizer, split_words
 
 FIXED = (
-    "seed", "tokenizer", "model", "train.batch_tokens", "train.optimizer", "train.init_from", "validation.metric",
+    "seed", "tokenizer", "model", "data.max_pieces", "train.batch_tokens", "train.optimizer", "train.init_from",
+    "validation.metric",
 )  # fmt: skip
 """Settings that a run keeps from its first step to its last; the others may change between sittings."""
 
 
 def prepare(config: Config, run: RunDirectory) -> tuple[Corpus, TrainingData]:
-    """Read the corpus and make sure that `run` holds the configuration and the tokenizers that fit it."""
-    corpus = load_corpus(config.data)
-    corpus.report["fingerprint"] = fingerprint(corpus.train, corpus.weights)
+    """Read the corpus and make sure that `run` holds the configuration and the tokenizers that fit it.
+
+    What takes long is kept in `.cache` beside the run, for this run's next sitting and for other runs.
+    """
+    cache = cache_folder(config)
+    corpus = load_corpus(config.data, cache)
     if (run.path / "tokenizer" / "en.words").is_file():  # what preparing writes last
         _check_unchanged(config, corpus, run)
     else:
-        run.save_report(corpus.report)
         run.save_config(config)
-    prepare_tokenizers(config, corpus, run)
-    english, korean = run.tokenizer("en"), run.tokenizer("ko")
-    examples = [(english.encode(source), korean.encode(target)) for source, target in corpus.train]
-    lengths = np.array([(len(source), len(target)) for source, target in examples])
-    return corpus, TrainingData(examples, lengths, np.array(corpus.weights))
+    tokenizers = prepare_tokenizers(config, corpus, run)
+    data = _tokenize(config, corpus, tokenizers, cache)
+    if run.report() != corpus.report:  # of several processes, the first has written it
+        run.save_report(corpus.report)
+    return corpus, data
 
 
-def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> None:
-    """Train the tokenizers that are missing, or take those of the run that training starts from."""
-    if (run.path / "tokenizer" / "en.words").is_file():
-        return
-    words = {word.lower() for line, _ in corpus.train for word in split_words(line)}
-    if config.train.init_from:
-        base = RunDirectory.open(config.train.init_from)
-        _check_same_model(config, base)
-        for language in ("en", "ko"):
-            run.save_tokenizer(language, base.tokenizer(language))
-        words |= base.known_words()
-    else:
-        sides = {
-            "en": ([english for english, _ in corpus.train], config.tokenizer.english_size),
-            "ko": ([korean for _, korean in corpus.train], config.tokenizer.korean_size),
-        }
-        for language, (lines, size) in sides.items():
-            run.save_tokenizer(language, Tokenizer.train(lines, size, config.tokenizer))
-    run.save_known_words(words)
+def cache_folder(config: Config) -> Path:
+    """Where cleaned and tokenised corpora are kept; may be deleted at any time."""
+    return Path(config.run_dir).parent / ".cache"
+
+
+def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> tuple[Tokenizer, Tokenizer]:
+    """Train the tokenizers that are missing, or take those of `train.init_from`; the English one, the Korean."""
+    if not (run.path / "tokenizer" / "en.words").is_file():
+        base = RunDirectory.open(config.train.init_from) if config.train.init_from else None
+        if base:
+            _check_same_model(config, base)
+        sides = {"en": ("English", config.tokenizer.english_size), "ko": ("Korean", config.tokenizer.korean_size)}
+        for side, (language, (name, size)) in enumerate(sides.items()):
+            if base:
+                run.save_tokenizer(language, base.tokenizer(language))
+                continue
+            lines = (pair[side] for chunk in corpus.train.chunks() for pair in chunk)
+            tokenizer = Tokenizer.train(lines, size, config.tokenizer)
+            if tokenizer.size < size:
+                warn(f"the corpus is small: {tokenizer.size:,} {name} pieces instead of {size:,}")
+            run.save_tokenizer(language, tokenizer)
+        tokens = {token for chunk in corpus.train.chunks() for english, _ in chunk for token in english.split()}
+        words = {word.lower() for token in tokens for word in split_words(token)}
+        run.save_known_words(words | (base.known_words() if base else set()))
+    return run.tokenizer("en"), run.tokenizer("ko")
 
 
 def changed_settings(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
@@ -65,12 +75,53 @@ def changed_settings(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
     return {name: (a, b) for key in old for name, a, b in _differences(key, old[key], new[key])}
 
 
-def fingerprint(pairs: Iterable[Pair], weights: Iterable[float]) -> str:
-    """Identifies the training pairs, their order and their weights."""
-    digest = hashlib.sha256()
-    for (english, korean), weight in zip(pairs, weights, strict=True):
-        digest.update(f"{english}\t{korean}\t{weight}\n".encode())
-    return digest.hexdigest()[:16]
+def _tokenize(
+    config: Config, corpus: Corpus, tokenizers: tuple[Tokenizer, Tokenizer], cache: Path
+) -> TrainingData:
+    """The ids of all training pairs that are not too long, from the cache if they are there."""
+    limit = config.data.max_pieces
+    key = f"{corpus.report['fingerprint']} {limit} {' '.join(t.fingerprint for t in tokenizers)}"
+    folder = cache / f"ids-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    def fill(aside: Path) -> None:
+        rows: list[np.ndarray] = []
+
+        def kept() -> Iterator[list[Example]]:
+            start = 0
+            for chunk in corpus.train.chunks():
+                sides = [t.encode_lines([pair[side] for pair in chunk]) for side, t in enumerate(tokenizers)]
+                fits = np.array([max(len(en), len(ko)) <= limit for en, ko in zip(*sides, strict=True)], bool)
+                rows.append(start + np.flatnonzero(fits))
+                start += len(chunk)
+                yield [pair for pair, fit in zip(zip(*sides, strict=True), fits, strict=True) if fit]
+
+        Examples.write(aside, kept())
+        np.save(aside / "rows.npy", np.concatenate(rows))
+
+    make_once(folder, fill)
+    rows = np.load(folder / "rows.npy", mmap_mode="r")
+    examples = Examples(folder)
+    if too_long := len(corpus.train) - len(rows):
+        corpus.report["dropped"][f"over {limit} pieces"] = too_long
+        corpus.report["train"] = len(rows)
+    if not len(rows):
+        raise UserError(f"no training pair has {limit} pieces or fewer (data.max_pieces)")
+
+    def cut_anew(i: int, epoch: int) -> Example:
+        english, korean = (
+            tokenizer.sample(text, config.tokenizer.sampling, _seed(config.seed, epoch, i, side))
+            for side, (tokenizer, text) in enumerate(zip(tokenizers, corpus.train[int(rows[i])], strict=True))
+        )
+        return english, korean
+
+    return TrainingData(
+        examples, examples.lengths, corpus.weights[rows], cut_anew if config.tokenizer.sampling else None
+    )
+
+
+def _seed(*numbers: int) -> int:
+    """A seed of 32 bits for these numbers, unrelated to that of others."""
+    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=4).digest(), "little")
 
 
 def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import io
 import re
 import unicodedata
@@ -32,8 +33,10 @@ def normalize(text: str) -> str:
     >>> normalize("ㅋㅋ 한국")
     'ㅋㅋ 한국'
     """
-    text = "".join(" " if c.isspace() else c for c in text if c.isspace() or not _is_invisible(c))
-    text = _NOT_JAMO.sub(lambda m: unicodedata.normalize("NFKC", m.group()), unicodedata.normalize("NFC", text))
+    if not text.isprintable() or not unicodedata.is_normalized("NFKC", text):  # seldom; what follows is slow
+        text = "".join(" " if c.isspace() else c for c in text if c.isspace() or not _is_invisible(c))
+        text = unicodedata.normalize("NFC", text)
+        text = _NOT_JAMO.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
     # SentencePiece writes spaces as ▁; a real one in the text would come back as a space.
     return " ".join(text.replace("▁", "_").split())
 
@@ -63,6 +66,12 @@ def _is_punctuation(char: str) -> bool:
     return unicodedata.category(char).startswith("P")
 
 
+def _sample(lines: Iterable[str], size: int) -> list[str]:
+    """At most `size` of the lines, those with the smallest hashes, in their order; holds no more than these."""
+    hashed = ((hashlib.blake2b(line.encode(), digest_size=8).digest(), i, line) for i, line in enumerate(lines))
+    return [line for _, line in sorted((i, line) for _, i, line in heapq.nsmallest(size, hashed))]
+
+
 class Tokenizer:
     """One language's SentencePiece model."""
 
@@ -82,8 +91,11 @@ class Tokenizer:
 
     @classmethod
     def train(cls, lines: Iterable[str], size: int, config: TokenizerConfig) -> Tokenizer:
-        """Learn at most `size` pieces from normalised lines. The same lines give the same model, byte for byte."""
-        lines = list(lines)
+        """Learn at most `size` pieces from normalised lines. The same lines give the same model, byte for byte.
+
+        Of more than `config.max_lines` lines, those with the smallest hashes are used, in their order.
+        """
+        lines = _sample(lines, config.max_lines)
         while True:
             model = io.BytesIO()
             try:
@@ -116,6 +128,17 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of the pieces of `text`, without begin and end marks. Any text, seen before or not."""
         return list(self._processor.encode(normalize(text)))
+
+    def encode_lines(self, lines: list[str]) -> list[list[int]]:
+        """The same for many lines that `normalize` has been applied to, on all cores."""
+        found: list[list[int]] = self._processor.encode(lines, num_threads=-1)
+        return found
+
+    def sample(self, text: str, alpha: float, seed: int) -> list[int]:
+        """One of the many ways to cut `text`, the same for the same seed; see `TokenizerConfig.sampling`."""
+        sentencepiece.set_random_generator_seed(seed)
+        found: list[int] = self._processor.encode(text, enable_sampling=True, alpha=alpha, nbest_size=-1)
+        return found
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids; special pieces write nothing. Bytes that form no character become U+FFFD."""
