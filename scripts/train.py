@@ -53,7 +53,7 @@ def main() -> None:
         if now.step:
             say(f"Going on from step {now.step:,}.")
         trainer.train([Samples(trainer, config.validation.samples)])
-        if trainer.interrupted:
+        if not trainer.finished:
             say(f"Stopped at step {now.step:,}; the same command goes on from there.")
         elif ranks.main:
             best = directory.header()

@@ -74,6 +74,7 @@ def test_half_prepared_tokenizers_are_made_again(prepared: tuple[Path, Config, R
         ("tokenizer.english_size=341", "tokenizer.english_size=340"),
         ("train.batch_tokens=99", "train.batch_tokens=256"),
         ("train.optimizer=muon", "train.optimizer=adamw"),
+        ("validation.metric=loss", "validation.metric=chrf"),
     ],
 )
 def test_a_changed_setting_is_refused_by_name(

@@ -81,12 +81,15 @@ class Ranks:
             self.agree(0)
 
 
+ALONE = Ranks()
+
+
 @contextmanager
 def join_ranks() -> Iterator[Ranks]:
     """Meet the other processes that torchrun has started, if it has."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
     if size == 1:
-        yield Ranks()
+        yield ALONE
         return
     ranks = Ranks(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
     backend = "gloo"

@@ -22,7 +22,7 @@ from translator.checkpoint import Progress, RunDirectory
 from translator.config import Config
 from translator.corpus import Pair
 from translator.decoding import decode_all
-from translator.distributed import Ranks, choose_device, use_bfloat16
+from translator.distributed import ALONE, Ranks, choose_device, use_bfloat16
 from translator.errors import UserError
 from translator.model import Transformer, translation_loss
 from translator.optimization import apply_gradients, build_optimizers, move_average, rate_factor, set_rate
@@ -32,8 +32,6 @@ from translator.scoring import aligning_head, chrf
 
 OnValidation = Callable[[int, Transformer], None]
 """Called on rank 0 with the step and the model, in evaluation mode, at every validation."""
-
-ALONE = Ranks()
 
 
 @dataclass
@@ -110,7 +108,7 @@ class Trainer:
                 set_rate(self.optimizers, rate_factor(self.budget_used, every.train))
                 self._update(rows)
                 now.step += 1
-                self._compare_clocks(began)
+                stop = self._compare_clocks(began)
 
                 last, improved = self.finished, False
                 if last or now.step % every.train.log_every_steps == 0:
@@ -118,14 +116,14 @@ class Trainer:
                     self.report.training(self.budget_used, self.optimizers[0].param_groups[0]["lr"])
                 if last or now.step % every.validation.every_steps == 0:
                     improved = self._validate(on_validation)
-                    self._compare_clocks(began)
+                    stop = self._compare_clocks(began)
                     last = self.finished
                 if last and every.checkpoint.snapshots:
                     self._save_snapshot()  # before the checkpoint, which says that all is done
                 # After an improvement too, so that the checkpoint always knows the score of best/.
-                if last or improved or self.interrupted or now.step % every.checkpoint.every_steps == 0:
+                if last or improved or stop or now.step % every.checkpoint.every_steps == 0:
                     self._save_checkpoint()
-                if last or self.interrupted:
+                if last or stop:
                     break
         if now.best == -math.inf:  # interrupted before the first validation: leave a run that can translate
             self._save_weights("best/model")
@@ -209,49 +207,55 @@ class Trainer:
         self.unread = []
 
     def _validate(self, on_validation: Sequence[OnValidation]) -> bool:
-        """Measure loss and chrF++ of real translations; keep the weights, and say so, if they are the best yet."""
+        """Measure how good the model is; keep the weights, and say so, if they are the best yet."""
         self._read_losses()
-        now, ranks, model, examples = self.progress, self.ranks, self.average, self.validation_examples
-        size = min(self.config.validation.decode_size, len(examples))
+        now, model = self.progress, self.average
         with self.report.paused():
             model.eval()
-            total = torch.zeros(2, dtype=torch.float64)  # nats, tokens
-            lengths = [(len(source), len(target)) for source, target in examples]
-            order = epoch_batches(lengths, self.config.train.batch_tokens, seed=0, epoch=0)
-            with torch.inference_mode():
-                for rows in order[ranks.rank :: ranks.size]:
-                    batch = collate([examples[i] for i in rows]).to(self.device)
-                    loss = self._loss(model, batch, smoothing=0.0).item()
-                    total += torch.tensor([loss * batch.tokens, batch.tokens])
-            nats, tokens = ranks.sum(total).tolist()
-            mine = range(ranks.rank, size, ranks.size)
-            found = decode_all(model, [examples[i][0] for i in mine])
-            translated = ranks.gather({mine[k]: self.korean.decode(best[0].ids) for k, best in found})
-            hypotheses = {i: text for part in translated for i, text in part.items()}
-            score = chrf([hypotheses[i] for i in range(size)], [korean for _, korean in self.validation[:size]])
-            self.report.validation(nats / tokens, score)
-
-            value = score if self.config.validation.metric == "chrf" else -nats / tokens
+            loss, score = self._judge(model)
+            self.report.validation(loss, score)
+            value = score if self.config.validation.metric == "chrf" else -loss
             improved = value >= now.best
             now.stale = 0 if improved else now.stale + 1
             if improved:
                 now.best = value
-                if ranks.main:
-                    layer, head = aligning_head(model, examples[:size])
-                    self._save_weights("best/model", {
-                        "validation_loss": f"{nats / tokens:.4f}", "chrF++": f"{score:.2f}",
-                        "aligning_head": f"{layer} {head}",
-                    })  # fmt: skip
-            if ranks.main:
+            if self.ranks.main:
+                if improved:
+                    layer, head = aligning_head(
+                        model, self.validation_examples[: self.config.validation.decode_size]
+                    )
+                    scores = {"validation_loss": f"{loss:.4f}", "chrF++": f"{score:.2f}"}
+                    self._save_weights("best/model", scores | {"aligning_head": f"{layer} {head}"})
                 for function in on_validation:
                     function(now.step, model)
             model.train()
         return improved
 
-    def _compare_clocks(self, began: float) -> None:
-        """Let all ranks have one time, and all stop if one is told to."""
+    @torch.inference_mode()
+    def _judge(self, model: Transformer) -> tuple[float, float]:
+        """The validation pairs' loss (nats a token), and chrF++ of real translations; each rank does its share."""
+        ranks, examples = self.ranks, self.validation_examples
+        lengths = [(len(source), len(target)) for source, target in examples]
+        total = torch.zeros(2, dtype=torch.float64)  # nats, tokens
+        order = epoch_batches(lengths, self.config.train.batch_tokens, seed=0, epoch=0)
+        for rows in order[ranks.rank :: ranks.size]:
+            batch = collate([examples[i] for i in rows]).to(self.device)
+            loss = self._loss(model, batch, smoothing=0.0).item()
+            total += torch.tensor([loss * batch.tokens, batch.tokens])
+        nats, tokens = ranks.sum(total).tolist()
+
+        size = min(self.config.validation.decode_size, len(examples))
+        mine = range(ranks.rank, size, ranks.size)
+        found = decode_all(model, [examples[i][0] for i in mine])
+        parts = ranks.gather({mine[k]: self.korean.decode(best[0].ids) for k, best in found})
+        hypotheses = {i: text for part in parts for i, text in part.items()}
+        score = chrf([hypotheses[i] for i in range(size)], [korean for _, korean in self.validation[:size]])
+        return nats / tokens, score
+
+    def _compare_clocks(self, began: float) -> bool:
+        """Let all ranks have one time; returns whether they stop now, for one of them was told to."""
         self.progress.seconds, stop = self.ranks.agree(time.monotonic() - began, self.interrupted)
-        self.interrupted = bool(stop)
+        return bool(stop)
 
     def _snapshot_is_due(self) -> bool:
         """Snapshots stand closer together early on, where attention changes fastest; the last is the end."""
