@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.test_training import metrics, timeless
-from tests.toy import ROOT, environment, run_script, toy_yaml
+from tests.test_training import begin, metrics, timeless
+from tests.toy import ROOT, environment, toy_yaml
 from translator.checkpoint import RunDirectory
+from translator.config import load_config
 from translator.distributed import Ranks, choose_device, join_ranks, use_bfloat16
 from translator.errors import UserError
 
@@ -38,8 +39,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         "validation.every_steps=10", "checkpoint.every_steps=10",
     ]  # fmt: skip
     one, two = RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "two")
-    alone = run_script("train.py", config, *SMALL, *settings, f"run_dir={one.path}")
-    assert alone.returncode == 0, alone.stderr.decode()
+    begin(load_config(config, [*SMALL, *settings, f"run_dir={one.path}"])).train()
     together = subprocess.run(
         torchrun(config, *settings, f"run_dir={two.path}"), capture_output=True, env=environment(), check=False
     )
@@ -55,8 +55,9 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert_same_losses()
     newest = max((two.path / "checkpoints").iterdir())
     newest.unlink()
-    alone = run_script("train.py", config, *SMALL, *settings, f"run_dir={two.path}")  # the second half by one
-    assert b"Going on from step 10." in alone.stderr
+    alone = begin(load_config(config, [*SMALL, *settings, f"run_dir={two.path}"]))  # the second half again
+    assert alone.progress.step == 10
+    alone.train()
     assert_same_losses()
 
 

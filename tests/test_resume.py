@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.test_training import assert_same_run
-from tests.toy import ROOT, environment, run_script, toy_yaml
+from tests.test_training import assert_same_run, begin
+from tests.toy import ROOT, environment, run_script, small_config, toy_yaml
 from translator.checkpoint import RunDirectory
+from translator.config import load_config
+from translator.errors import UserError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of Unix")
 
@@ -55,8 +59,7 @@ def kill_and_compare(folder: Path, kills: int, *settings: str) -> None:
     config, rng = toy_yaml(folder), random.Random(kills)
     whole, killed = folder / "whole", folder / "killed"
     settings = (*SMALL, *settings)
-    done = run_script("train.py", config, *settings, f"run_dir={whole}")
-    assert done.returncode == 0, done.stderr.decode()
+    begin(load_config(config, [*settings, f"run_dir={whole}"])).train()
 
     command = [TRAIN, str(config), *settings, f"run_dir={killed}"]
     for i in range(kills):
@@ -77,42 +80,42 @@ def test_ten_kills(precision: str, tmp_path: Path) -> None:
     kill_and_compare(tmp_path, 10, "train.max_epochs=60", f"train.precision={precision}")
 
 
-def test_a_second_process_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
     config = toy_yaml(tmp_path)
-    command = [TRAIN, str(config), *SMALL, "train.max_steps=100000", "checkpoint.every_steps=1"]
-    with started(*command) as first:
-        while first.poll() is None and not files(tmp_path / "run"):
-            time.sleep(0.01)
-        second = run_script("train.py", config)
-        assert second.returncode == 2 and second.stderr.count(b"\n") == 1
-        assert b"another process is training here" in second.stderr
-        first.kill()
     with RunDirectory(tmp_path / "run").locked():
-        pass
+        second = run_script("train.py", config)
+    assert second.returncode == 2 and second.stderr.count(b"\n") == 1
+    assert b"another process is training here" in second.stderr
 
 
-LIMITED = """
-import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Stands in for a full disk: a file that grows beyond `size` bytes cannot be written."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_stops_the_run_and_spoils_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for the full disk: weights fit under it, a checkpoint does not."""
-    config = toy_yaml(tmp_path)
-    run = RunDirectory(tmp_path / "run")
-    settings = [*SMALL, "train.max_steps=60"]
-    assert run_script("train.py", config, *settings, "train.max_steps=30").returncode == 0
-    before = files(run.path)
-
-    with started("-c", LIMITED, TRAIN, str(config), *settings) as process:
-        _, error = process.communicate()
-    last = error.decode().splitlines()[-1]
-    assert process.returncode == 2 and "Traceback" not in error.decode(), error.decode()
-    assert last.startswith("error: ") and "checkpoints/step-00000033" in last and "File too large" in last
-    assert files(run.path) == before
-    state = run.load_checkpoint()
-    assert state is not None and state["progress"]["step"] == 30
-    assert run_script("train.py", config, *settings).returncode == 0
+    """Weights fit on it, a checkpoint does not."""
+    settings = [*SMALL, "validation.every_steps=10"]
+    config = small_config(tmp_path, *settings, "train.max_steps=60")
+    first = begin(small_config(tmp_path, *settings, "train.max_steps=30"))
+    first.train()
+    before = files(first.run.path)
+    with (
+        largest_file(100_000),
+        pytest.raises(UserError, match=r"step-00000033-\w+\.pt: cannot be written \(File too"),
+    ):
+        begin(config).train()
+    assert files(first.run.path) == before
+    assert first.run.load_model().state_dict().keys() == first.model.state_dict().keys()
+    second = begin(config)
+    assert second.progress.step == 30
+    second.train()
+    assert second.finished

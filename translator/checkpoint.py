@@ -228,10 +228,9 @@ class RunDirectory:
         kept = [line for line in lines if json.loads(line)["step"] <= step]
         write_atomically(path, "".join(line + "\n" for line in kept).encode())
 
-    def save_bad_batch(
-        self, step: int, rows: Sequence[int], batch: Batch, english: Tokenizer, korean: Tokenizer
-    ) -> Path:
+    def save_bad_batch(self, step: int, rows: Sequence[int], batch: Batch) -> Path:
         """Write the ids of a batch as the model got them, with their text, to bad-batches/."""
+        english, korean = self.tokenizer("en"), self.tokenizer("ko")
         pairs = [
             {"row": row, "english": english.decode(source), "korean": korean.decode(target), "source": source,
              "target": target}

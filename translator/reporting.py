@@ -64,8 +64,8 @@ class Report:
 
     def training(self, budget_used: float, rate: float) -> None:
         """Tell of the steps since the last call."""
-        with self.paused():
-            now, speed = self.progress, self._tokens / self._seconds
+        now = self.progress
+        speed = self._tokens / (self._seconds + time.monotonic() - self._since)
         loss = now.loss_sum / now.tokens if now.tokens else None  # none where every step was left out
         self._log(
             {
@@ -87,7 +87,7 @@ class Report:
             text += f"  rate {rate:.2e}  gradient {now.norm:.2f}"
             self.say(f"{text}  {budget_used:.0%}, {left:.1f} minutes left")
         now.loss_sum, now.tokens = 0.0, 0
-        self._tokens, self._seconds = 0, 0.0
+        self._tokens, self._seconds, self._since = 0, 0.0, time.monotonic()
 
     def validation(self, loss: float, chrf: float) -> None:
         """Tell how good the model is."""

@@ -195,8 +195,7 @@ class Trainer:
                 continue
             now.bad_steps += 1
             if self.ranks.main:
-                batch = self.data.batch(step.rows, step.epoch)
-                path = self.run.save_bad_batch(step.number, step.rows, batch, self.english, self.korean)
+                path = self.run.save_bad_batch(step.number, step.rows, self.data.batch(step.rows, step.epoch))
                 self.report.say(f"step {step.number:,} left out: its loss or gradient is no number; see {path}")
             if now.bad_steps >= most:
                 raise UserError(
