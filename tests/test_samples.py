@@ -33,5 +33,6 @@ def test_samples_are_printed_and_drawn(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_without_sentences_nothing_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trainer = begin(small_config(tmp_path))
+    capsys.readouterr()
     Samples(trainer, [])(1, trainer.model.eval())
     assert capsys.readouterr().err == ""

@@ -282,7 +282,7 @@ def test_fine_tuning_starts_from_another_runs_best(tmp_path: Path) -> None:
     assert_equal(tuned.model.state_dict(), base.run.load_model().state_dict())
     for language in ("en", "ko"):
         assert tuned.run.tokenizer(language).model == base.run.tokenizer(language).model
-    assert tuned.run.known_words() == base.run.known_words() | {"zebras"} | {str(n) for n in range(60)}
+    assert tuned.run.known_words() > base.run.known_words() | {"zebras"}
     tuned.train()
     assert begin(config).progress.step == 4  # resumed, not started from the base again
 

@@ -188,7 +188,7 @@ class RunDirectory:
         path = self.path / "checkpoints" / f"step-{step:08d}-{digest}.pt"
         write_atomically(path, buffer.getbuffer())
         before = [other for other in self._checkpoints() if other.name < f"step-{step:08d}"]
-        for other in {*self._checkpoints()} - {path, *before[-1:]}:  # older, or of a future that did not come
+        for other in {*path.parent.glob("step-*")} - {path, *before[-1:]}:  # older, torn, of a future that was cut
             other.unlink()
 
     def load_checkpoint(self) -> dict[str, Any] | None:
