@@ -13,8 +13,8 @@ from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
     "errors", "config", "tokenizer", "cleaning", "sources", "corpus", "batching", "attention", "model", "decoding",
-    "scoring", "optimization", "checkpoint", "preparation", "training", "inspection.maps",
-    "inspection.figures", "translate",
+    "scoring", "optimization", "distributed", "checkpoint", "preparation", "reporting", "training",
+    "inspection.maps", "inspection.figures", "inspection.curves", "translate", "samples",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -78,6 +78,7 @@ def test_half_prepared_tokenizers_are_made_again(prepared: tuple[Path, Config, R
         ("train.batch_tokens=99", "train.batch_tokens=256"),
         ("data.max_pieces=99", "data.max_pieces=256"),
         ("train.optimizer=muon", "train.optimizer=adamw"),
+        ("validation.metric=loss", "validation.metric=chrf"),
     ],
 )
 def test_a_changed_setting_is_refused_by_name(

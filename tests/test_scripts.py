@@ -109,17 +109,18 @@ def test_training_tells_how_it_goes(toy_run: ToyRun) -> None:
     assert toy_run.stdout.startswith("Trained ") and toy_run.stdout.count("\n") == 1
     present = {str(p.relative_to(toy_run.path)) for p in toy_run.path.rglob("*") if p.is_file()}
     assert present >= {
-        "config.yaml", "corpus.json", "metrics.jsonl", "best/model.safetensors", "checkpoints/last.pt",
+        "config.yaml", "corpus.json", "metrics.jsonl", "best/model.safetensors", "lock",
         "tokenizer/en.model", "tokenizer/ko.model", "tokenizer/en.words", "snapshots/step-000300.safetensors",
     }  # fmt: skip
     assert not [name for name in present if name.endswith(".tmp")]
 
 
 def test_a_finished_run_is_not_trained_again(toy_run: ToyRun, capsys: pytest.CaptureFixture[str]) -> None:
-    files = [toy_run.path / name for name in ("best/model.safetensors", "checkpoints/last.pt", "metrics.jsonl")]
+    files = [toy_run.path / "best/model.safetensors", toy_run.path / "metrics.jsonl"]
+    files += (toy_run.path / "checkpoints").iterdir()
     before = [path.read_bytes() for path in files]
     run_here("train.py", toy_run.config)
-    assert "trained already" in capsys.readouterr().out
+    assert "trained already: 300 steps" in capsys.readouterr().out
     assert [path.read_bytes() for path in files] == before
 
 
