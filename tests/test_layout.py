@@ -12,8 +12,8 @@ import pytest
 from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
-    "errors", "config", "tokenizer", "cleaning", "sources", "corpus", "batching", "attention", "model", "decoding",
-    "scoring", "optimization", "checkpoint", "preparation", "training", "inspection.maps",
+    "errors", "config", "hardware", "tokenizer", "cleaning", "sources", "corpus", "batching", "dropout",
+    "attention", "model", "decoding", "scoring", "optimization", "checkpoint", "preparation", "training", "inspection.maps",
     "inspection.figures", "translate",
 ]  # fmt: skip
 """Each module imports only from those before it."""

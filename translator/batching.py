@@ -80,8 +80,12 @@ class Batch:
     """Target tokens that are not padding."""
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        return Batch(self.source.to(device), self.target_in.to(device), self.target_out.to(device), self.tokens)
+        """The same batch on another device; CUDA copies it while it computes what was asked of it before."""
+
+        def move(ids: Tensor) -> Tensor:
+            return ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids.to(device)
+
+        return Batch(move(self.source), move(self.target_in), move(self.target_out), self.tokens)
 
 
 @dataclass
@@ -128,7 +132,10 @@ def epoch_batches(
         weights = np.asarray(weights)
         order = np.repeat(order, weights.astype(np.int64) + (rng.random_sample(len(lengths)) < weights % 1))
     rng.shuffle(order)
-    order = order[np.lexsort((lengths[order, 0], lengths[order, 1]))]  # stable, so ties stay shuffled
+    source, target = lengths[order].T
+    # Back and forth: one target length begins with the source lengths that the one before it ended with, for a
+    # third less padding there. Stable, so ties stay shuffled.
+    order = order[np.lexsort((np.where(target % 2, source, -source), target))]
     batches: list[list[int]] = []
     width = 0
     for i, longest in zip(

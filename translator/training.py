@@ -23,7 +23,8 @@ from translator.config import Config
 from translator.corpus import Pair
 from translator.decoding import decode_all
 from translator.errors import UserError
-from translator.model import Transformer, translation_loss
+from translator.hardware import compiled, keep_freed_memory
+from translator.model import Transformer
 from translator.optimization import build_optimizers, rate_factor, set_rate
 from translator.scoring import aligning_head, chrf
 
@@ -56,6 +57,7 @@ class Trainer:
 
     def __init__(self, config: Config, run: RunDirectory, data: TrainingData, validation: Sequence[Pair]) -> None:
         """Set up a new run, or take up the one in `run` where its last checkpoint left it."""
+        keep_freed_memory()
         torch.manual_seed(config.seed)
         self.config, self.run = config, run
         self.english, self.korean = run.tokenizer("en"), run.tokenizer("ko")
@@ -67,6 +69,7 @@ class Trainer:
         self.device = choose_device(config.device)
         self.bfloat16 = use_bfloat16(config.train.precision, self.device)
         self.model = Transformer(config.model, self.english.size, self.korean.size).to(self.device)
+        self.compiled = compiled(self.model, config.train.compile, self.device)
         self.optimizers = build_optimizers(self.model, config.train)
         self.progress = Progress()
         self.interrupted = False
@@ -134,7 +137,7 @@ class Trainer:
 
     def _update(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """One step of gradient descent; returns the loss (nats a token) and the gradient's norm, not yet read."""
-        loss = self._loss(batch, self.config.train.label_smoothing)
+        loss = self._loss(self.compiled, batch, self.config.train.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         for optimizer in self.optimizers:
@@ -142,10 +145,9 @@ class Trainer:
             optimizer.zero_grad()
         return loss.detach(), norm
 
-    def _loss(self, batch: Batch, smoothing: float) -> Tensor:
+    def _loss(self, model: nn.Module, batch: Batch, smoothing: float) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.model(batch.source, batch.target_in)
-        return translation_loss(logits, batch.target_out, smoothing)
+            return model(batch.source, batch.target_in, batch.target_out, smoothing)  # type: ignore[no-any-return]
 
     def _validate(self, report: _Report, on_validation: Sequence[OnValidation]) -> bool:
         """Measure loss and chrF++ of real translations; keep the weights, and say so, if they are the best yet."""
@@ -157,7 +159,7 @@ class Trainer:
             lengths = [(len(source), len(target)) for source, target in self.validation_examples]
             for rows in epoch_batches(lengths, self.config.train.batch_tokens, seed=0, epoch=0):
                 batch = collate([self.validation_examples[i] for i in rows]).to(self.device)
-                total += self._loss(batch, smoothing=0.0).item() * batch.tokens
+                total += self._loss(self.model, batch, smoothing=0.0).item() * batch.tokens
                 tokens += batch.tokens
         size = self.config.validation.decode_size
         translations = dict(decode_all(self.model, [source for source, _ in self.validation_examples[:size]]))
