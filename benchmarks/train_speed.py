@@ -192,7 +192,7 @@ def print_profile(step: Callable[[], object], device: torch.device) -> None:
     with profile(activities=activities) as profiler:
         for _ in range(3):
             step()
-    key = f"self_{device.type}_time_total"
+    key = "self_cpu_time_total" if device.type == "cpu" else "self_device_time_total"
     print(profiler.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=45))
 
 

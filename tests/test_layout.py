@@ -13,8 +13,8 @@ from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
     "errors", "config", "hardware", "tokenizer", "cleaning", "sources", "corpus", "batching", "dropout",
-    "attention", "model", "decoding", "scoring", "optimization", "checkpoint", "preparation", "training", "inspection.maps",
-    "inspection.figures", "translate",
+    "attention", "model", "decoding", "scoring", "optimization", "checkpoint", "preparation", "training",
+    "inspection.maps", "inspection.figures", "translate",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 
