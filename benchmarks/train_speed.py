@@ -67,7 +67,9 @@ def main() -> None:
     trainer.model.train()
     order = trainer.data.order(config.train.batch_tokens, config.seed, epoch=0)
     batches = iter(trainer._batches())  # in that order
-    print(f"{trainer.device}, torch {torch.__version__}, {torch.get_num_threads()} threads, {config.train}")
+    kind = "bfloat16" if trainer.bfloat16 else "float32"
+    compiled = "compiled" if trainer.compiled is not trainer.model else "not compiled"
+    print(f"{trainer.device}, {torch.get_num_threads()} threads, torch {torch.__version__}, {kind}, {compiled}")
 
     before = matrix_rates(config, trainer.device)
     for _ in range(args.warm_up):
