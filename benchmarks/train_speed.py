@@ -75,18 +75,19 @@ def main() -> None:
     for _ in range(args.warm_up):
         trainer._update(next(batches))
     timed = order[args.warm_up : args.warm_up + args.steps]
-    waiting = computing = 0.0
+    waiting, computing = [], []  # seconds, of each step
     for _ in timed:
         start = now(trainer.device)
         batch = next(batches)
         middle = now(trainer.device)
         trainer._update(batch)
-        waiting, computing = waiting + middle - start, computing + now(trainer.device) - middle
+        waiting.append(middle - start)
+        computing.append(now(trainer.device) - middle)
     after = matrix_rates(config, trainer.device)
 
     lengths = trainer.data.lengths + 1  # with their marks
     print_padding(lengths, order)
-    print_speed(trainer.model, lengths, timed, waiting, computing, [before, after])
+    print_speed(trainer.model, lengths, timed, np.array([waiting, computing]), [before, after])
     print_profile(lambda: trainer._update(next(batches)), trainer.device)
 
 
@@ -161,27 +162,36 @@ def print_speed(
     model: nn.Module,
     lengths: np.ndarray,
     timed: list[list[int]],
-    waiting: float,
-    computing: float,
+    seconds: np.ndarray,
     rates: list[dict[torch.dtype, float]],
 ) -> None:
-    """Tokens a second, and the arithmetic that they took beside the machine's best rate."""
-    source, target = sum(lengths[rows].sum(axis=0) for rows in timed)
+    """Tokens a second, and the arithmetic that they took beside the machine's best rate: medians of the steps.
+
+    `seconds` are (2, N): waiting for the data and computing.
+    """
 
     def matrices(*parts: str) -> int:
         return sum(p.numel() for part in parts for p in model.get_submodule(part).parameters() if p.ndim == 2)
 
-    seconds = waiting + computing
-    by_target = 6 * matrices("encoder", "decoder", "output") * target / seconds
-    by_side = 6 * (matrices("encoder") * source + matrices("decoder", "output") * target) / seconds
+    source, target = np.array([lengths[rows].sum(axis=0) for rows in timed]).T  # N each
+    by_target = 6 * matrices("encoder", "decoder", "output") * target
+    by_side = 6 * (matrices("encoder") * source + matrices("decoder", "output") * target)
     for rate in rates:
         print("best matrix products:", ", ".join(f"{r / 1e9:,.0f} GFLOP/s in {t}" for t, r in rate.items()))
     best = max(rate[torch.bfloat16] for rate in rates)
-    print(f"{target / seconds:,.0f} target tokens/s, padding not counted; {seconds / len(timed):.3f} s a step")
-    print(f"{waiting / seconds:.1%} of the time waiting for data")
-    print(f"{by_target / best:.1%} of the bfloat16 rate: 6 × all matrices but the embeddings × target tokens")
+    step = seconds.sum(axis=0)
     print(
-        f"{by_side / best:.1%} with encoder matrices × source tokens, decoder and output matrices × target tokens"
+        f"{np.median(target / step):,.0f} target tokens/s, padding not counted (all steps: "
+        f"{target.sum() / step.sum():,.0f}); {np.median(step):.3f} s a step"
+    )
+    print(f"{seconds[0].sum() / step.sum():.1%} of the time waiting for data")
+    print(
+        f"{np.median(by_target / step) / best:.1%} of the bfloat16 rate: "
+        "6 × all matrices but the embeddings × target tokens"
+    )
+    print(
+        f"{np.median(by_side / step) / best:.1%} with encoder matrices × source tokens, "
+        "decoder and output matrices × target tokens"
     )
     if model.get_submodule("output").weight.is_cuda:
         print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the device")

@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
+from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,13 +37,12 @@ def main() -> None:
 
     torch.manual_seed(1)
     step = marian(args.precision == "bfloat16") if args.peer == "marian" else joeynmt()
-    tokens = 0
-    for i, (source, target) in zip(range(args.warm_up + args.steps), batches(args.ids), strict=False):
-        if i == args.warm_up:
-            start, tokens = time.perf_counter(), 0
+    speeds = []
+    for source, target in islice(batches(args.ids), args.warm_up + args.steps):
+        start = time.perf_counter()
         step(source, target)
-        tokens += int((target != PAD).sum())
-    print(f"{args.peer}: {tokens / (time.perf_counter() - start):,.0f} target tokens/s, padding not counted")
+        speeds.append(int((target != PAD).sum()) / (time.perf_counter() - start))
+    print(f"{args.peer}: {median(speeds[args.warm_up :]):,.0f} target tokens/s, padding not counted; median step")
 
 
 def batches(path: str) -> Iterator[tuple[Tensor, Tensor]]:
