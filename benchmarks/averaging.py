@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from translator.batching import Batch
 from translator.checkpoint import RunDirectory
 from translator.config import SourceConfig, load_config
 from translator.corpus import read_pairs
@@ -37,8 +38,8 @@ class WatchedTrainer(Trainer):
     moving: dict[float, Transformer]
     kept: list[Transformer]
 
-    def _update(self, rows: Sequence[int]) -> None:
-        super()._update(rows)
+    def _update(self, rows: Sequence[int], parts: Sequence[Batch]) -> None:
+        super()._update(rows, parts)
         for decay, average in self.moving.items():
             move_average(average, self.model, decay, self.progress.step)
         if (self.progress.step + 1) % round(SPACING * self.config.train.max_steps) == 0:

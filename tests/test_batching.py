@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.batching import Example, Examples, TrainingData, collate, epoch_batches, pad
+from translator.batching import Example, Examples, TrainingData, ahead, collate, epoch_batches, pad
 from translator.tokenizer import BOS, EOS, PAD
 
 lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=80)
@@ -111,3 +112,21 @@ def test_pad_adds_nothing_but_padding(rows: list[list[int]]) -> None:
     padded = pad(rows)
     assert padded.dtype == torch.int64 and padded.size(1) == max(map(len, rows))
     assert [[i for i in row if i != PAD] for row in padded.tolist()] == rows
+
+
+@given(st.lists(st.integers(1, 9), max_size=20), st.integers(0, 5), st.integers(0, 20))
+def test_made_ahead_or_not_the_items_are_the_same(items: list[int], count: int, wanted: int) -> None:
+    assert list(ahead(iter(items), count)) == items
+    taken = ahead(iter(items), count)
+    assert [item for item, _ in zip(taken, range(wanted), strict=False)] == items[:wanted]
+
+
+def test_a_mistake_made_ahead_reaches_the_caller() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("here")
+
+    found = ahead(items(), 3)
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="here"):
+        next(found)

@@ -12,9 +12,9 @@ import pytest
 from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
-    "errors", "config", "tokenizer", "cleaning", "sources", "corpus", "batching", "attention", "model", "decoding",
-    "scoring", "optimization", "distributed", "checkpoint", "preparation", "reporting", "training",
-    "inspection.maps", "inspection.figures", "inspection.curves", "translate", "samples",
+    "errors", "config", "hardware", "tokenizer", "cleaning", "sources", "corpus", "batching", "dropout",
+    "attention", "model", "decoding", "scoring", "optimization", "distributed", "checkpoint", "preparation",
+    "reporting", "training", "inspection.maps", "inspection.figures", "inspection.curves", "translate", "samples",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -141,9 +141,9 @@ def test_interrupted_before_the_first_validation_it_can_translate(tmp_path: Path
     trainer = begin(small_config(tmp_path))
     update = trainer._update
 
-    def interrupting(rows: list[int]) -> None:
+    def interrupting(rows: list[int], parts: list[Batch]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        update(rows)
+        update(rows, parts)
 
     trainer._update = interrupting  # type: ignore[method-assign, assignment]
     before = signal.getsignal(signal.SIGTERM)
@@ -157,7 +157,7 @@ def test_interrupted_before_the_first_validation_it_can_translate(tmp_path: Path
 def test_a_second_interrupt_acts_at_once(tmp_path: Path) -> None:
     trainer = begin(small_config(tmp_path))
 
-    def interrupting(rows: list[int]) -> None:
+    def interrupting(rows: list[int], parts: list[Batch]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert trainer.interrupted
         os.kill(os.getpid(), signal.SIGINT)
@@ -257,8 +257,8 @@ def test_averaged_weights_are_judged_and_kept(tmp_path: Path) -> None:
     average = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     update = trainer._update
 
-    def watched(rows: list[int]) -> None:
-        update(rows)
+    def watched(rows: list[int], parts: list[Batch]) -> None:
+        update(rows, parts)
         decay = min(0.9, (1 + trainer.progress.step) / (10 + trainer.progress.step))
         for name, weight in trainer.model.state_dict().items():
             average[name] = decay * average[name] + (1 - decay) * weight
@@ -322,9 +322,9 @@ def test_minutes_count_over_all_sittings_and_end_within_a_step(tmp_path: Path) -
     used: list[float] = []
     update = second._update
 
-    def watched(rows: list[int]) -> None:
+    def watched(rows: list[int], parts: list[Batch]) -> None:
         used.append(second.budget_used)
-        update(rows)
+        update(rows, parts)
 
     second._update = watched  # type: ignore[method-assign, assignment]
     second.train()
@@ -388,8 +388,8 @@ def test_a_bad_step_is_left_out_and_its_batch_is_kept(
     weights: list[dict[str, Tensor]] = []
     update = trainer._update
 
-    def watched(rows: list[int]) -> None:
-        update(rows)
+    def watched(rows: list[int], parts: list[Batch]) -> None:
+        update(rows, parts)
         weights.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
 
     trainer._update = watched  # type: ignore[method-assign, assignment]

@@ -283,6 +283,9 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto" computes in bfloat16 where the processor multiplies it fast. Weights are float32 always."""
 
+    compile: Literal["auto", "on", "off"] = "auto"
+    """`torch.compile`; "auto" uses it on CUDA alone. Where no compiler is found, one line says so."""
+
     log_every_steps: int = _number(50, least=1)
     """A line in metrics.jsonl, and on a plain terminal, every so many steps."""
 

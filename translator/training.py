@@ -17,14 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from translator.batching import Batch, TrainingData, collate, epoch_batches
+from translator.batching import Batch, TrainingData, ahead, collate, epoch_batches
 from translator.checkpoint import Progress, RunDirectory
 from translator.config import Config
 from translator.corpus import Pair
 from translator.decoding import decode_all
 from translator.distributed import ALONE, Ranks, choose_device, use_bfloat16
 from translator.errors import UserError
-from translator.model import Transformer, translation_loss
+from translator.hardware import avoid_slow_attention, compile_layers, keep_freed_memory, uncompiled
+from translator.model import Transformer
 from translator.optimization import apply_gradients, build_optimizers, move_average, rate_factor, set_rate
 from translator.preparation import changed_settings
 from translator.reporting import Report
@@ -58,6 +59,8 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:
         """Set up a new run, or take up the one in `run` where its last checkpoint left it."""
+        keep_freed_memory()
+        avoid_slow_attention()
         torch.manual_seed(config.seed)
         self.config, self.run, self.data, self.validation, self.ranks = config, run, data, validation, ranks
         self.english, self.korean = run.tokenizer("en"), run.tokenizer("ko")
@@ -75,6 +78,7 @@ class Trainer:
         # What is validated, kept as best/ and shown.
         self.average = copy.deepcopy(self.model).requires_grad_(False) if config.train.average else self.model
         self._restore(state)
+        compile_layers(self.model, config.train.compile, self.device)
         self.parallel = ranks.wrap(self.model)
         self.report = Report(run, self.progress, speaks=ranks.main)
         self.unread: list[_Step] = []
@@ -102,11 +106,11 @@ class Trainer:
         self._begin_sitting()
         self.model.train()
         with _interrupts_noted(self), self.report.open(self.budget_used):
-            for rows in self._batches():
+            for rows, parts in self._batches():
                 if self._snapshot_is_due():
                     self._save_snapshot()
                 set_rate(self.optimizers, rate_factor(self.budget_used, every.train))
-                self._update(rows)
+                self._update(rows, parts)
                 now.step += 1
                 stop = self._compare_clocks(began)
 
@@ -138,31 +142,38 @@ class Trainer:
             self.run.save_config(self.config)
             self.run.cut_log(self.progress.step)
 
-    def _batches(self) -> Iterator[Sequence[int]]:
-        """Rows of batches from the run's place in the corpus on, without end; counted as they are handed out."""
-        now = self.progress
-        while True:
-            order = self.data.order(self.config.train.batch_tokens, self.config.seed, now.epoch)
-            now.batches = len(order)
-            for rows in order[now.batch :]:
-                now.batch += 1
-                yield rows
-            now.epoch, now.batch = now.epoch + 1, 0
+    def _batches(self) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+        """Batches from the run's place in the corpus on, without end: their rows and this rank's parts.
 
-    def _parts(self, rows: Sequence[int]) -> list[Batch]:
+        They are counted as they are handed out. A GPU computes while the next ones are made.
+        """
+        made_ahead = 4 if self.device.type == "cuda" else 0
+        now = self.progress
+        for place, rows, parts in ahead(self._read(now.epoch, now.batch), made_ahead):
+            now.epoch, now.batch, now.batches = place
+            yield rows, parts
+
+    def _read(self, epoch: int, batch: int) -> Iterator[tuple[tuple[int, int, int], Sequence[int], list[Batch]]]:
+        """The same with their place: the epoch, batches taken of it with this one, batches in it."""
+        while True:
+            order = self.data.order(self.config.train.batch_tokens, self.config.seed, epoch)
+            for number, rows in enumerate(order[batch:], start=batch + 1):
+                yield (epoch, number, len(order)), rows, self._parts(rows, epoch)
+            epoch, batch = epoch + 1, 0
+
+    def _parts(self, rows: Sequence[int], epoch: int) -> list[Batch]:
         """This rank's share of a batch, in `train.accumulate` parts; an empty one is a row that counts nothing."""
         count = self.ranks.size * self.config.train.accumulate
         parts = []
         for i in range(self.ranks.rank, count, self.ranks.size):
-            part = self.data.batch(rows[i::count] or rows[:1], self.progress.epoch)
+            part = self.data.batch(rows[i::count] or rows[:1], epoch)
             if i >= len(rows):
                 part.tokens = 0
             parts.append(part.to(self.device))
         return parts
 
-    def _update(self, rows: Sequence[int]) -> None:
+    def _update(self, rows: Sequence[int], parts: Sequence[Batch]) -> None:
         """One step of gradient descent on a batch: the same however many ranks and parts it is computed in."""
-        parts = self._parts(rows)
         tokens = int(self.ranks.sum(torch.tensor(sum(part.tokens for part in parts))))
         loss = torch.zeros((), device=self.device)
         for i, part in enumerate(parts, start=1):
@@ -181,8 +192,7 @@ class Trainer:
     def _loss(self, model: nn.Module, batch: Batch, smoothing: float) -> Tensor:
         """Mean cross-entropy (nats a token)."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = model(batch.source, batch.target_in)
-        return translation_loss(logits, batch.target_out, smoothing)
+            return model(batch.source, batch.target_in, batch.target_out, smoothing)  # type: ignore[no-any-return]
 
     def _read_losses(self) -> None:
         """Take in the steps since the last call. A batch whose loss is no number is written out for inspection."""
@@ -209,7 +219,7 @@ class Trainer:
         """Measure how good the model is; keep the weights, and say so, if they are the best yet."""
         self._read_losses()
         now, model = self.progress, self.average
-        with self.report.paused():
+        with self.report.paused(), uncompiled():
             model.eval()
             loss, score = self._judge(model)
             self.report.validation(loss, score)
