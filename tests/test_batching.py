@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.batching import Example, collate, epoch_batches, pad
+from translator.batching import Example, Examples, TrainingData, collate, epoch_batches, pad
 from translator.tokenizer import BOS, EOS, PAD
 
 lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=80)
@@ -65,6 +69,39 @@ def test_collate(examples: list[Example]) -> None:
         # What is read at a step is what was to be predicted the step before.
         assert torch.equal(batch.target_in[row, 1 : n + 1], batch.target_out[row, :n])
         assert (batch.target_out[row, n + 1 :] == PAD).all() and (batch.target_in[row, n + 1 :] == PAD).all()
+
+
+many_ids = st.lists(st.integers(0, 65_535), max_size=9)
+
+
+@given(st.lists(st.lists(st.tuples(many_ids, many_ids), max_size=5), max_size=5))
+def test_examples_come_back_from_their_files(chunks: list[list[Example]]) -> None:
+    wanted = [example for chunk in chunks for example in chunk]
+    with tempfile.TemporaryDirectory() as folder:
+        Examples.write(Path(folder), iter(chunks))
+        examples = Examples(Path(folder))
+        assert len(examples) == len(wanted)
+        assert [(list(english), list(korean)) for english, korean in examples] == wanted
+        assert examples.lengths.tolist() == [[len(english), len(korean)] for english, korean in wanted]
+        assert examples.lengths.shape == (len(wanted), 2)
+        for i in (-1, len(wanted)):
+            with pytest.raises(IndexError):
+                examples[i]
+
+
+def test_training_data_are_batches_of_its_examples_weighted() -> None:
+    examples = [([10 + i] * (i % 7 + 1), [40 + i] * (i % 5 + 1)) for i in range(20)]
+    lengths = np.array([[len(english), len(korean)] for english, korean in examples])
+    data = TrainingData(examples, lengths, np.array([2.0] * 10 + [1.0] * 10))
+    order = data.order(30, 1, 4)
+    assert order == epoch_batches(lengths, 30, 1, 4, data.weights) != data.order(30, 1, 5)
+    assert Counter(i for rows in order for i in rows) == {i: 2 if i < 10 else 1 for i in range(20)}
+    batch, wanted = data.batch([3, 1], epoch=0), collate([examples[3], examples[1]])
+    assert torch.equal(batch.source, wanted.source) and torch.equal(batch.target_out, wanted.target_out)
+
+    data.cut_anew = lambda i, epoch: ([i], [epoch])
+    batch = data.batch([3, 1], epoch=9)
+    assert batch.source.tolist() == [[3, EOS], [1, EOS]] and batch.target_out.tolist() == [[9, EOS]] * 2
 
 
 @given(st.lists(st.lists(st.integers(4, 99), max_size=9), min_size=1, max_size=9))
