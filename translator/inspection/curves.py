@@ -29,19 +29,21 @@ def draw_runs(runs: Sequence[Path]) -> Figure:
     """One panel a measure, one colour a run."""
     curves = [read_curves(run) for run in runs]
     figure = Figure(figsize=(11, 7.5), layout="constrained")
-    for axes, (key, title) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+    for axes, (key, title) in zip(figure.subplots(2, 2, sharex=True).flat, PANELS, strict=True):
         for i, measures in enumerate(curves):
             _draw(axes, measures.get(key, []), f"C{i}", "-")
             if key == "loss":
                 _draw(axes, measures.get("validation_loss", []), f"C{i}", "--")
         axes.set_title(title, fontproperties=_font(11), loc="left")
-        axes.set_xlabel("step", fontproperties=_font(9))
+        axes.set_xlim(left=0)
         axes.grid(color="#e6e6e6")
         axes.spines[["top", "right"]].set_visible(False)
         for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             text.set_fontproperties(_font(9))
         if key in ("validation_chrf", "tokens_per_second"):
             axes.set_ylim(bottom=0)
+    for axes in figure.axes[2:]:
+        axes.set_xlabel("step", fontproperties=_font(9))
     for i, run in enumerate(runs):
         figure.axes[0].plot([], [], color=f"C{i}", label=label(run.resolve().name))
     figure.axes[0].plot([], [], color="#666666", linestyle="--", label="validation, without label smoothing")
