@@ -129,6 +129,14 @@ def test_each_rule_of_the_whole_corpus(tmp_path: Path) -> None:
     assert len(corpus.train) == 10 and "duplicate" not in corpus.report["dropped"]
 
 
+def test_of_many_dropped_pairs_three_are_shown(tmp_path: Path) -> None:
+    for count in (2, 66, 200):
+        pairs = [*many(9), *[(f"<b>cat {n}</b>", "고양이") for n in range(count)]]
+        source = write(tmp_path, f"{count}.tsv", pairs)
+        corpus = load(DataConfig([source], validation_share=0.3), tmp_path)
+        assert corpus.report["dropped"] == {"markup or web address": count}
+
+
 def test_bad_lines_are_counted(tmp_path: Path) -> None:
     source = write(tmp_path, "a.tsv", toy_pairs()[:20])
     with open(source.path, "a", encoding="utf-8") as file:
@@ -170,7 +178,7 @@ def many(count: int, word: str = "cat") -> list[Pair]:
 
 
 @settings(max_examples=8)
-@given(st.integers(30, 200), st.integers(0, 150), st.integers(1, 300), st.randoms())
+@given(st.integers(30, 200), st.integers(0, 150), st.sampled_from([2, 5, 400]), st.randoms())
 def test_a_sentence_keeps_its_side_however_the_corpus_grows(
     n: int, more: int, size: int, rng: random.Random
 ) -> None:
@@ -187,6 +195,18 @@ def test_a_sentence_keeps_its_side_however_the_corpus_grows(
     assert held + len(large.train) == len(grown) and held > 0
     if size >= held:
         assert set(small.validation) <= set(large.validation)
+
+
+def test_what_shares_a_sentence_with_those_held_out_is_not_trained_on(tmp_path: Path) -> None:
+    for name, pairs in {
+        "korean": [(f"cat {n}", f"뜻 {n % 50}") for n in range(300)],
+        "across": [(f"cat {n}", f"cat {n + 1}") for n in range(300)],
+        "back": [(f"cat {n + 1}", f"cat {n}") for n in range(300)],
+    }.items():
+        source = write(tmp_path, f"{name}.tsv", pairs)
+        rules = replace(PLAIN, numbers=False)
+        corpus = load(DataConfig([source], validation_share=0.05, cleaning=rules), tmp_path)
+        assert corpus.report["dropped"]["in validation or test"] > 0
 
 
 def test_the_share_held_out_is_what_was_asked_for(tmp_path: Path) -> None:

@@ -130,22 +130,27 @@ def test_the_ids_are_those_of_the_training_pairs(prepared: tuple[Path, Config, R
 
 
 def test_pairs_of_too_many_pieces_are_left_out_and_counted(tmp_path: Path) -> None:
-    plain = small_config(tmp_path)
+    halves = [write_pairs(tmp_path / f"{i}.tsv", toy_pairs()[i::2]) for i in range(2)]
+    sources = f"data.sources=[{{path: {halves[0]}, weight: 3}}, {{path: {halves[1]}, weight: 2}}]"
+    plain = small_config(tmp_path, sources)
     whole, data = prepare(plain, RunDirectory(plain.run_dir))
     limit = int(np.median(data.lengths.max(axis=1)))
     fits = [i for i in range(len(whole.train)) if data.lengths[i].max() <= limit]
     assert 0 < len(fits) < len(whole.train)
 
-    config = small_config(tmp_path, f"data.max_pieces={limit}", "run_dir=" + str(tmp_path / "other"))
-    config.data.sources[0].weight = 3
+    settings = [sources, f"data.max_pieces={limit}", "tokenizer.sampling=0.2", f"run_dir={tmp_path / 'other'}"]
+    config = small_config(tmp_path, *settings)
     run = RunDirectory(config.run_dir)
     corpus, short = prepare(config, run)
     assert len(short.examples) == len(short.lengths) == len(short.weights) == len(fits)
-    for i, example in zip(fits, short.examples, strict=True):
+    assert short.weights.tolist() == [whole.weights[i] for i in fits] and set(short.weights) == {2.0, 3.0}
+    assert short.cut_anew
+    for row, (i, example) in enumerate(zip(fits, short.examples, strict=True)):
         assert [list(side) for side in example] == [list(side) for side in data.examples[i]]
+        assert run.tokenizer("ko").decode(list(short.cut_anew(row, 0)[1])) == whole.train[i][1]
     assert run.report()["dropped"] == corpus.report["dropped"]
     assert corpus.report["dropped"][f"over {limit} pieces"] == len(whole.train) - len(fits)
-    assert corpus.report["train"] == len(fits) and set(short.weights) == {3.0}
+    assert corpus.report["train"] == len(fits)
     before = files(run)
     prepare(config, run)
     assert {k: data for k, (data, _) in files(run).items()} == {k: data for k, (data, _) in before.items()}

@@ -179,6 +179,8 @@ def test_more_than_a_chunk(tmp_path: Path) -> None:
     for kind in ("flat.tsv", "flat.parquet"):
         path = write(tmp_path, KINDS[kind](pairs), kind)
         assert read_lines(path)[0] == dict(enumerate(pairs, start=1))
+    english, korean = (write(tmp_path, "".join(p[i] + "\n" for p in pairs), n) for i, n in enumerate(["en", "ko"]))
+    assert read_lines(SourceConfig(english, target_path=korean))[0] == dict(enumerate(pairs, start=1))
 
 
 # ---- which files ----------------------------------------------------------------------------------------------

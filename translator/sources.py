@@ -1,7 +1,7 @@
 """Where sentence pairs come from: files of many kinds, and data sets of the Hugging Face Hub.
 
-Everything is read through `datasets` (files as lines of text, so that quotes, `NA` and `null` stay text and a
-mistake has a line number) and comes out as `Chunk`s of raw strings. Cleaning is the next step's work.
+All but local Parquet is read through `datasets` (files as lines of text, so that quotes, `NA` and `null` stay text
+and a mistake has a line number) and comes out as `Chunk`s of raw strings. Cleaning is the next step's work.
 """
 
 from __future__ import annotations
@@ -142,9 +142,8 @@ def _datasets() -> Any:
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = (
-        False  # or each read, of a local file too, asks a server to count it
-    )
+    # Else each read, of a local file too, has a server on the net count it.
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
     return datasets
 
 
