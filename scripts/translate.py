@@ -2,7 +2,8 @@
 
     python scripts/translate.py runs/everyday "I am a student." "Where is the library?"
     python scripts/translate.py runs/everyday --input english.txt --output korean.txt --beam 5
-    cat english.txt | python scripts/translate.py runs/everyday > korean.txt
+    cat english.txt | python scripts/translate.py runs/everyday --engine ctranslate2 > korean.txt
+    python scripts/translate.py runs/everyday
 
 N lines in give N lines out, empty ones included. Words that training never held are named on standard error.
 """
@@ -12,92 +13,68 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from translator.errors import UserError, run
 
-if TYPE_CHECKING:
-    from translator.translate import Translator
 
-CHUNK = 256
-"""Lines translated together: enough to fill batches of like length, few enough to see results soon."""
-
-
-def main() -> None:
-    """Parse the arguments and translate what they name."""
+def parse() -> argparse.Namespace:
+    """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run directory, such as runs/everyday")
     parser.add_argument("text", nargs="*", help="English sentences; none: read standard input, or open a prompt")
     parser.add_argument("--input", type=Path, help="file to translate, a sentence a line, UTF-8")
     parser.add_argument("--output", type=Path, help="file to write, instead of standard output")
+    parser.add_argument("--resume", action="store_true", help="go on where a stopped run left --output")
     parser.add_argument("--beam", type=int, default=1, help="hypotheses kept at each step; 1 is greedy (default)")
-    parser.add_argument("--show-source", action="store_true", help="print english<TAB>korean")
-    parser.add_argument("--quiet", action="store_true", help="do not name words that training never held")
+    parser.add_argument("--nbest", type=int, default=1, help="print so many for a line: number, score, Korean")
+    parser.add_argument("--engine", choices=("torch", "ctranslate2"), default="torch", help="ctranslate2: in int8")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "int8"), help="of the matrix products")
+    parser.add_argument("--errors", choices=("strict", "replace"), default="strict", help="if a line is not UTF-8")
+    parser.add_argument("--show-source", action="store_true", help="print the English first")
+    parser.add_argument("--quiet", action="store_true", help="nothing on standard error but errors")
     args = parser.parse_intermixed_args()  # options may stand before the text, too
-    if args.text and args.input:
-        raise UserError("give either text or --input, not both")
-    if args.beam < 1:
-        raise UserError(f"--beam must be at least 1, not {args.beam}")
-    if args.input and not args.input.is_file():
-        raise UserError(f"{args.input}: no such file")
-    if args.output and args.input and args.output.exists() and args.output.samefile(args.input):
-        raise UserError(f"--output would overwrite the input, {args.input}")
+    for wrong, message in (
+        (args.text and args.input, "give either text or --input, not both"),
+        (min(args.beam, args.nbest) < 1, "--beam and --nbest must be at least 1"),
+        (args.input and not args.input.is_file(), f"{args.input}: no such file"),
+        (args.input and args.output and args.input.resolve() == args.output.resolve(), "--output is the --input"),
+        (args.resume and (not args.output or args.nbest > 1), "--resume needs --output, and no --nbest"),
+    ):
+        if wrong:
+            raise UserError(message)
+    return args
 
+
+def main() -> None:
+    """Translate what the command line names."""
+    args = parse()
+
+    from tqdm import tqdm
+
+    from translator.decoding import Search
+    from translator.lines import read, resume, translated
+    from translator.prompt import Prompt
     from translator.translate import Translator
 
-    translator = Translator.load(args.run)
+    translator = Translator.load(args.run, engine=args.engine, precision=args.precision)
+    search = Search(beam=max(args.beam, args.nbest))
     if not (args.text or args.input or args.output) and sys.stdin.isatty():
-        prompt(translator, args.beam)
-        return
+        return Prompt(translator, Path(args.run), search, args.nbest).loop()
     with contextlib.ExitStack() as files:
-        output = sys.stdout
-        if args.output:
-            output = files.enter_context(open(args.output, "w", encoding="utf-8", newline="\n"))
-        # Bytes, so that lines end at \n only: U+2028 and the like are part of a line.
-        stream = files.enter_context(open(args.input, "rb")) if args.input else sys.stdin.buffer
-        sentences = args.text or decoded(stream, str(args.input or "standard input"))
-        for english, korean in translations(translator, iter(sentences), args.beam, args.quiet):
-            print(f"{english}\t{korean}" if args.show_source else korean, file=output)
-
-
-def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """Lines as text; a line that is not UTF-8 is named."""
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{name}, line {number}: not UTF-8 ({error.reason})") from None
-
-
-def translations(
-    translator: Translator, sentences: Iterator[str], beam: int, quiet: bool
-) -> Iterator[tuple[str, str]]:
-    """(English, Korean) for each sentence, in order, a chunk at a time."""
-    while chunk := list(islice(sentences, CHUNK)):
-        if not quiet:
-            unknown = dict.fromkeys(word for sentence in chunk for word in translator.unknown_words(sentence))
-            if unknown:
-                print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
-        yield from zip(chunk, translator.translate(chunk, beam), strict=True)
-
-
-def prompt(translator: Translator, beam: int) -> None:
-    """Ask for sentences until end of input."""
-    with contextlib.suppress(ImportError):  # not on Windows
-        import readline  # noqa: F401  gives `input` a line editor with history
-
-    print("Type English; Ctrl-D ends.")
-    while True:
-        try:
-            text = input("> ")
-        except EOFError:
-            print()
-            return
-        for _, korean in translations(translator, iter([text]), beam, quiet=False):
-            print(korean)
+        done, output = resume(args.output) if args.resume else 0, sys.stdout
+        if args.output:  # a line at a time, so that a stopped run leaves what it has done
+            mode = "a" if args.resume else "w"
+            output = files.enter_context(open(args.output, mode, 1, encoding="utf-8", newline="\n"))
+        lines = args.text or read(args.input, args.errors)
+        found = translated(translator, islice(lines, done, None), search, done + 1, not args.quiet)
+        bar = None if args.output and not args.quiet else True  # None: where there is a terminal
+        for number, english, hypotheses in tqdm(found, initial=done, unit=" lines", disable=bar):
+            for hypothesis in hypotheses[: args.nbest]:
+                columns = [str(number), f"{hypothesis.score:.4f}"] if args.nbest > 1 else []
+                columns += [english] if args.show_source else []
+                print(*columns, translator.korean.decode(hypothesis.ids), sep="\t", file=output)
 
 
 if __name__ == "__main__":

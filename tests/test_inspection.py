@@ -11,17 +11,15 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.toy import ToyRun, tiny_model
 from translator.attention import capture
-from translator.decoding import greedy
+from translator.decoding import Search, decode_all
 from translator.errors import UserError
 from translator.inspection.figures import FONT, draw_head, draw_heads, label, save
 from translator.inspection.maps import AttentionMaps, Weights
-from translator.tokenizer import EOS
 from translator.translate import Translator
 
 TEXT = "Minsu doesn't look for flowers."
@@ -67,7 +65,7 @@ def test_the_maps_are_of_the_translation_that_the_translator_gives(toy: Translat
     for seed in range(4):  # untrained models, whose searches differ
         model = tiny_model(toy.english.size, toy.korean.size, seed)
         untrained = Translator(model, toy.english, toy.korean, set())
-        found = [untrained.hypotheses([TEXT], beam)[0][0] for beam in (1, 3)]
+        found = [untrained.hypotheses([TEXT], Search(beam=beam))[0][0] for beam in (1, 3)]
         differ += found[0].ids != found[1].ids
         for beam, hypothesis in zip((1, 3), found, strict=True):
             maps = untrained.attention(TEXT, beam=beam)
@@ -86,9 +84,8 @@ def test_logprobs_are_the_decoders(toy: Translator) -> None:
 @pytest.mark.parametrize("text", [TEXT, "I like milk.", "🙂"])
 def test_one_pass_sees_what_the_decoder_saw_step_by_step(toy: Translator, text: str) -> None:
     maps = toy.attention(text)
-    source = torch.tensor([[*toy.english.encode(text), EOS]])
     with capture(toy.model) as captured:
-        greedy(toy.model, source)
+        list(decode_all(toy.model, [toy.english.encode(text)]))
     for layer in range(2):
         own = captured[f"decoder.{layer}.self_attention"]
         across = captured[f"decoder.{layer}.cross_attention"]

@@ -13,8 +13,9 @@ from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
     "errors", "config", "hardware", "tokenizer", "cleaning", "sources", "corpus", "batching", "dropout",
-    "attention", "model", "decoding", "scoring", "optimization", "distributed", "checkpoint", "preparation",
-    "reporting", "training", "inspection.maps", "inspection.figures", "inspection.curves", "translate", "samples",
+    "attention", "model", "packing", "decoding", "scoring", "optimization", "distributed", "checkpoint",
+    "preparation", "reporting", "training", "inspection.maps", "inspection.figures", "inspection.curves",
+    "export", "translate", "lines", "prompt", "samples",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tests.toy import tiny_model
 from translator.config import ModelConfig
+from translator.decoding import branch
 from translator.model import Memory, Transformer, VocabularyLoss, sinusoids, translation_loss
 from translator.tokenizer import BOS, EOS, PAD
 
@@ -66,37 +67,50 @@ def test_cached_decoding_is_decoding(norm: str, source: list[int], target: list[
         cache = model.new_cache()
         parts = [model.decode(ids[:, a:b], memory, cache) for a, b in pairwise(cuts)]
         close(torch.cat(parts, dim=1), whole)
-        assert cache.length == ids.size(1)
+        assert cache.depth == ids.size(1)
 
 
 @given(norms, st.lists(source_ids, min_size=1, max_size=3), st.integers(1, 4), st.integers(0, 99))
 @torch.no_grad()
-def test_cached_decoding_of_many_hypotheses(norm: str, sources: list[list[int]], beam: int, seed: int) -> None:
-    """K hypotheses a sentence, in one token at a time or in chunks, with rows chosen anew on the way."""
+def test_hypotheses_are_branches_of_one_tree(norm: str, sources: list[list[int]], beam: int, seed: int) -> None:
+    """K hypotheses a sentence that share a cache, parents chosen at random, sentences dropped on the way: each
+    gets the scores that its own text gets alone."""
     model = MODELS[norm]
     generator = torch.Generator().manual_seed(seed)
     width = max(map(len, sources)) + 1
     memory = model.encode(torch.tensor([[*s, EOS] + [PAD] * (width - 1 - len(s)) for s in sources]))
-    copies = Memory(memory.states.repeat_interleave(beam, 0), memory.padding.repeat_interleave(beam, 0))
-    texts = torch.randint(4, 24, (len(sources) * beam, 6), generator=generator)
+    kept = memory
+    texts = torch.full((len(sources), 1, 1), BOS)  # B K T
+    past = torch.ones(len(sources), 1, 1, dtype=torch.bool)
     cache = model.new_cache()
-    for a, b in ((0, 1), (1, 3), (3, 4)):
-        part = model.decode(texts[:, a:b], memory, cache)
-        close(part, model.decode(texts[:, :b], copies)[:, a:b])
-    within = torch.randint(0, beam, (len(sources), beam), generator=generator)
-    rows = (within + beam * torch.arange(len(sources))[:, None]).flatten()
-    cache.select(rows)
-    texts = torch.cat([texts[rows, :4], texts[:, 4:]], dim=1)
-    close(model.decode(texts[:, 4:5], memory, cache), model.decode(texts[:, :5], copies)[:, 4:5])
+    for step in range(4):
+        scores = model.decode(texts[:, :, -1], kept, cache, past)
+        for b, of_sentence in enumerate(texts):
+            alone = Memory(kept.states[b : b + 1], _row(kept.padding, b))
+            for k, text in enumerate(of_sentence):
+                close(scores[b, k], model.decode(text.unsqueeze(0), alone)[0, -1])
+        parents = torch.randint(0, texts.size(1), (len(texts), beam), generator=generator)
+        rows = torch.arange(len(texts))
+        if step == 1 and len(texts) > 1:  # the first sentence is done
+            rows, parents = rows[1:], parents[1:]
+            kept = kept.keep(rows)
+            cache.keep(rows)
+        newest = torch.randint(4, 24, (*parents.shape, 1), generator=generator)
+        texts = torch.cat([texts[rows.unsqueeze(1), parents], newest], dim=2)
+        past = branch(past, rows, parents)
 
-    last = torch.tensor([len(sources) - 1])  # the other sentences are done
-    rows = torch.arange(len(texts) - beam, len(texts))
-    cache.select(rows)
-    cache.keep(last)
-    close(
-        model.decode(texts[rows, 5:6], memory.keep(last), cache),
-        model.decode(texts[rows], Memory(copies.states[rows], copies.padding[rows]))[:, 5:6],
-    )
+
+def _row(padding: Tensor | None, b: int) -> Tensor | None:
+    return None if padding is None else padding[b : b + 1]
+
+
+def test_a_cache_that_outgrows_its_room() -> None:
+    model = tiny_model()
+    ids = torch.randint(4, 24, (2, 150))
+    with torch.no_grad():
+        memory, cache = model.encode(torch.tensor([[5, 6, EOS], [7, EOS, PAD]])), model.new_cache()
+        parts = [model.decode(ids[:, t : t + 1], memory, cache) for t in range(ids.size(1))]
+        close(torch.cat(parts, dim=1), model.decode(ids, memory))
 
 
 def parameters(config: ModelConfig, source: int, target: int) -> int:

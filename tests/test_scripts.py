@@ -57,10 +57,11 @@ def mistake(done: subprocess.CompletedProcess[bytes]) -> str:
 @pytest.mark.parametrize(
     ("script", "arguments", "wanted"),
     [
-        ("translate.py", "RUN --beam 0 x", "--beam must be at least 1"),
+        ("translate.py", "RUN --beam 0 x", "--beam and --nbest must be at least 1"),
+        ("translate.py", "RUN --resume x", "--resume needs --output"),
         ("translate.py", "RUN --input absent.txt", "absent.txt: no such file"),
         ("translate.py", "RUN --input toy.yaml x", "not both"),
-        ("translate.py", "RUN --input toy.yaml --output toy.yaml", "overwrite"),
+        ("translate.py", "RUN --input toy.yaml --output toy.yaml", "--output is the --input"),
         ("evaluate.py", "RUN --data test.tsv --beam 0", "--beam must be at least 1"),
         ("export_attention.py", "RUN --source x --layer 1", "--layer and --head go together"),
     ],
@@ -79,6 +80,7 @@ def test_mistakes_seen_at_once(script: str, arguments: str, wanted: str, toy_run
         ("train.py", "toy.yaml model.width=64", "model.width=32, now it is 64"),
         ("translate.py", "absent x", "absent: no run here"),
         ("translate.py", "RUN x --output absent/x.txt", "absent"),
+        ("translate.py", "RUN x --precision int8", "needs the engine ctranslate2"),
         ("evaluate.py", "RUN --data absent.tsv", "absent.tsv: no such file"),
         ("export_attention.py", "RUN --source x --layer 3 --head 1", "layers 1 to 2 with heads 1 to 2"),
     ],
@@ -175,9 +177,46 @@ def test_translate_gives_as_many_lines_as_it_gets(
         assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == LINES[::8]
 
 
+def test_translate_goes_on_where_it_was_stopped(toy_run: ToyRun, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_bytes("\n".join(LINES).encode())
+    command = ("translate.py", toy_run.path, "--input", source, "--output", target, "--quiet")
+    run_here(*command)
+    whole = target.read_bytes()
+    target.write_bytes(whole[:-30])  # as if killed: the last line is torn
+    run_here(*command, "--resume")
+    assert target.read_bytes() == whole
+    run_here(*command, "--resume")  # nothing is left to do
+    assert target.read_bytes() == whole
+
+
+def test_translate_n_best(toy_run: ToyRun, capsys: pytest.CaptureFixture[str]) -> None:
+    run_here("translate.py", toy_run.path, "I like milk.", "We buy bread.", "--nbest", "3")
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "1", "2", "2", "2"]
+    for of_line in (rows[:3], rows[3:]):
+        scores = [float(score) for _, score, _ in of_line]
+        assert scores == sorted(scores, reverse=True) and len({korean for *_, korean in of_line}) == 3
+
+
+def test_export_ctranslate2(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = pytest.importorskip("ctranslate2")
+    sizes = []
+    for precision in ("float32", "int8"):
+        out = tmp_path / precision
+        run_here("export_ctranslate2.py", toy_run.path, "--out", out, "--precision", precision)
+        assert str(out) in capsys.readouterr().out
+        assert (out / "en.model").read_bytes() == (toy_run.path / "tokenizer" / "en.model").read_bytes()
+        sizes.append((out / "model.bin").stat().st_size)
+        engine.Translator(str(out))
+    assert sizes[1] < 0.6 * sizes[0]
+
+
 def test_translate_names_the_line_that_is_not_utf8(toy_run: ToyRun) -> None:
     done = run_script("translate.py", toy_run.path, stdin=b"I like milk.\nWe buy \xff\n")
     assert "standard input, line 2: not UTF-8" in mistake(done)
+    done = run_script("translate.py", toy_run.path, "--errors", "replace", stdin=b"I like milk.\nWe buy \xff\n")
+    assert done.returncode == 0 and done.stdout.count(b"\n") == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell's pipe")

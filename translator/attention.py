@@ -22,7 +22,7 @@ tensor([[0.8808, 0.1192]])
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -101,18 +101,29 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
         self.captured: list[Captured] | None = None  # a list while inside `capture`
+        self.joined: Callable[[Tensor], Tensor] | None = None  # the three projections as one, from `packing.pack`
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """Each position of `x` (B, T, D) gathers from all of `context` (B, S, D) what `mask` lets it see."""
-        return self.look(x, *self.keys_values(context), mask)
+        return self.look(self.queries(x), *self.keys_values(context), mask)
+
+    def queries(self, x: Tensor) -> Tensor:
+        """Project what looks, (B, T, D), into queries, (B, H, T, d)."""
+        return self._split(self.query(x))
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Project what is looked at, (B, S, D), into keys and values, (B, H, S, d) each."""
         return self._split(self.key(context)), self._split(self.value(context))
 
-    def look(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Look from `x` (B, T, D) at keys and values that are already there: the step cached decoding needs."""
-        queries = self._split(self.query(x))
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """All three from one input, as self-attention has it."""
+        if self.joined is None or torch.is_grad_enabled():
+            return self.queries(x), *self.keys_values(x)
+        queries, keys, values = self.joined(x).chunk(3, dim=-1)
+        return self._split(queries), self._split(keys), self._split(values)
+
+    def look(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Look at keys and values that are already there, which is what cached decoding needs → (B, T, D)."""
         if self.captured is not None or self._explicit_is_faster(queries):
             scores = scale(attention_scores(queries, keys), queries.size(-1))
             weights = attention_weights(hide(scores, mask))

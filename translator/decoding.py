@@ -1,21 +1,23 @@
-"""Writing the Korean sentence a piece at a time: greedy and beam search over one cached decoder.
+"""Writing the Korean sentence a piece at a time: greedy search, sampling and beam search over one cached decoder.
 
-Shapes: `B` sentences, `K` hypotheses a sentence, `S` source length, `V` Korean vocabulary.
+Shapes: `B` sentences, `K` hypotheses a sentence, `V` Korean vocabulary, `M` tokens in the cache.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from translator.batching import pad
+from translator.batching import collate, pad
 from translator.model import Transformer
-from translator.tokenizer import BOS, EOS, PAD, UNK
+from translator.tokenizer import BOS, EOS, PAD
 
 
 @dataclass
@@ -32,139 +34,234 @@ class Hypothesis:
     """False if the length limit cut it off before its end mark."""
 
 
+@dataclass(frozen=True)
+class Search:
+    """How a translation is looked for."""
+
+    beam: int = 1
+    """Hypotheses kept at each step, and returned; 1 is greedy."""
+    penalty: Literal["gnmt", "average"] = "gnmt"
+    """By what a log-probability is divided; see `length_penalty`."""
+    alpha: float = 1.0
+    """Exponent of the length penalty; 0 compares bare log-probabilities, larger ones favour longer sentences."""
+    min_length: int = 0
+    """Pieces before the end mark may come."""
+    max_length: int | None = None
+    """Pieces at most; None: `length_limit` of the English."""
+    temperature: float = 0.0
+    """0 takes the likeliest piece. Above, pieces are drawn, with log-probabilities divided by it (beam 1 only)."""
+    top_k: int = 0
+    """Draw among the k likeliest pieces; 0: among all."""
+    top_p: float = 1.0
+    """Draw among the likeliest pieces that together have this probability (Holtzman et al. 2020)."""
+    seed: int = 0
+    """What is drawn depends on this and on the English sentence, not on its company."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        if self.beam < 1 or (self.beam > 1 and self.temperature > 0):
+            raise ValueError("beam must be at least 1, and 1 where pieces are drawn (temperature above 0)")
+        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise ValueError("temperature and top_k must not be negative; top_p must be above 0, at most 1")
+
+
+GREEDY = Search()
+
+
 def length_limit(source_length: int) -> int:
     """Korean pieces allowed for so many English ones: room for any honest translation, an end to loops."""
     return 10 + 2 * source_length
 
 
-def length_penalty(length: int, alpha: float) -> float:
-    """((5 + length) / 6)^α, the divisor of a hypothesis's log-probability (Wu et al. 2016, equation 14)."""
-    return float(((5.0 + length) / 6.0) ** alpha)
+def length_penalty(length: int, search: Search) -> float:
+    """The divisor of the log-probability of `length` pieces, the end mark among them.
+
+    "gnmt": ((5 + length) / 6)^α (Wu et al. 2016, equation 14). "average": length^α, with α = 1 the mean.
+    """
+    return float((length if search.penalty == "average" else (5.0 + length) / 6.0) ** search.alpha)
 
 
 def next_logprobs(logits: Tensor) -> Tensor:
-    """Log-probabilities of the next piece from (…, V) scores; pieces that no sentence holds get none."""
-    never = torch.tensor([UNK, PAD, BOS], device=logits.device)
-    return F.log_softmax(logits.float().index_fill(-1, never, -math.inf), dim=-1)
+    """Log-probabilities of the next piece from (…, V) scores. Pieces that no sentence holds get none: in `logits`
+    itself, their scores are set to −∞."""
+    logits[..., :EOS] = -math.inf  # UNK, PAD, BOS
+    return F.log_softmax(logits.float(), dim=-1)
+
+
+class Candidate(NamedTuple):
+    """A live hypothesis and one more piece."""
+
+    total: float
+    """Log-probability so far."""
+    parent: int
+    """Which of the sentence's live hypotheses."""
+    piece: int
+
+
+@dataclass
+class Draft:
+    """What is being written for one English sentence."""
+
+    search: Search
+    prefix: Sequence[int]
+    """Pieces it must begin with."""
+    limit: int
+    """Pieces at most."""
+    dice: random.Random
+    live: list[list[int]] = field(default_factory=lambda: [[]])
+    """Pieces of each hypothesis still growing, all of one length, the likeliest first."""
+    finished: list[Hypothesis] = field(default_factory=list)
+    done: bool = False
+
+    def advance(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """One step of beam search. Takes the 2K likeliest candidates, best first; returns the K that live on.
+
+        Those among the first K that end are finished. Of the others there are at least K, since a hypothesis
+        ends in one way only. The search is done when K hypotheses are finished ("first come, first served",
+        Kasai et al. 2022) or at the length limit, where what lives is cut off.
+        """
+        beam = self.search.beam
+        for total, parent, piece in candidates[:beam]:
+            if piece == EOS and total > -math.inf:
+                self._finish(self.live[parent], total)
+        going = [c for c in candidates if c.piece != EOS][:beam]
+        self.live = [[*self.live[parent], piece] for _, parent, piece in going]
+        self.done = len(self.finished) >= beam
+        if not self.done and len(self.live[0]) >= self.limit:
+            self.done = True
+            for ids, (total, _, _) in zip(self.live, going, strict=True):
+                if total > -math.inf:
+                    self._finish(ids, total, finished=False)
+        return going
+
+    def _finish(self, ids: list[int], total: float, finished: bool = True) -> None:
+        score = total / length_penalty(len(ids) + finished, self.search)
+        self.finished.append(Hypothesis(ids, total, score, finished))
+
+    def best(self) -> list[Hypothesis]:
+        """What was found, best first; those that the limit cut off after all that came to their end."""
+        return sorted(self.finished, key=lambda h: (not h.finished, -h.score))[: self.search.beam]
+
+
+def candidates(logprobs: Tensor, totals: Tensor, drafts: Sequence[Draft]) -> list[list[Candidate]]:
+    """The 2K likeliest extensions for each draft, from (B, K, V) log-probabilities of the next piece and (B, K)
+    log-probabilities so far. Where pieces are drawn, the one that was drawn."""
+    search, length = drafts[0].search, len(drafts[0].live[0])
+    if length < search.min_length:
+        logprobs[..., EOS] = -math.inf
+    for row, draft in enumerate(drafts):
+        if length < len(draft.prefix):
+            forced = logprobs[row, :, draft.prefix[length]].clone()
+            logprobs[row] = -math.inf
+            logprobs[row, :, draft.prefix[length]] = forced
+    if search.temperature > 0:
+        best, pieces = draw(logprobs, search, [draft.dice.random() for draft in drafts])
+    else:
+        best, pieces = logprobs.topk(min(2 * search.beam, logprobs.size(-1)))  # B K 2K, of each hypothesis
+    each = best.size(-1)
+    best, where = (totals.unsqueeze(-1) + best).flatten(1).topk(min(2 * search.beam, each * best.size(1)))  # B 2K
+    pieces = pieces.flatten(1).gather(1, where)
+    rows = zip(best.tolist(), (where // each).tolist(), pieces.tolist(), strict=True)
+    return [list(map(Candidate, *row)) for row in rows]
+
+
+def draw(logprobs: Tensor, search: Search, dice: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Draw a piece for each of B sentences: (B, 1, V) and B numbers in [0, 1) → its log-probability, and it."""
+    ranked, pieces = logprobs.sort(dim=-1, descending=True)
+    shares = (ranked.double() / search.temperature).softmax(dim=-1)
+    if search.top_k:
+        shares[..., search.top_k :] = 0.0
+    shares[shares.cumsum(dim=-1) - shares >= search.top_p * shares.sum(dim=-1, keepdim=True)] = 0.0
+    sums = shares.cumsum(dim=-1)
+    thrown = torch.tensor(dice, dtype=sums.dtype, device=sums.device).view(-1, 1, 1) * sums[..., -1:]
+    drawn = torch.searchsorted(sums, thrown, right=True)  # B 1 1
+    return ranked.gather(-1, drawn), pieces.gather(-1, drawn)
 
 
 @torch.inference_mode()
-def greedy(model: Transformer, source: Tensor, alpha: float = 1.0) -> list[Hypothesis]:
-    """Translate (B, S) English ids, ended by EOS and padded, taking the likeliest piece at every step.
+def write(
+    model: Transformer, source: Tensor, search: Search = GREEDY, prefixes: Sequence[list[int]] | None = None
+) -> Iterator[list[Draft]]:
+    """Translate (B, S) English ids, ended by EOS and padded, step by step; yields the B drafts after each step.
 
-    Finished sentences leave the batch, so the rest go faster; each result is what its sentence alone would get.
+    Drafts that are done leave the batch, so the rest go faster; each gets what it would get alone.
     """
     memory, cache = model.encode(source), model.new_cache()
-    limits = [length_limit(n) for n in memory.padding.sum(dim=(1, 2, 3)).tolist()]
-    results = [Hypothesis([], 0.0, 0.0, finished=False) for _ in limits]
-    alive = list(range(len(results)))
-    newest = torch.full((len(results), 1), BOS, device=source.device)
-    while alive:
-        logprobs, newest = next_logprobs(model.decode(newest, memory, cache)[:, -1]).max(dim=-1, keepdim=True)
-        stay = []
-        for row, (i, piece, logprob) in enumerate(
-            zip(alive, newest[:, 0].tolist(), logprobs[:, 0].tolist(), strict=True)
-        ):
-            result = results[i]
-            result.logprob += logprob
-            if piece == EOS:
-                result.finished = True
-                continue
-            result.ids.append(piece)
-            if len(result.ids) < limits[i]:
-                stay.append(row)
-        if len(stay) < len(alive):
-            alive = [alive[row] for row in stay]
-            rows = torch.tensor(stay, dtype=torch.long, device=source.device)
-            newest, memory = newest[rows], memory.keep(rows)
-            cache.select(rows)
-            cache.keep(rows)
-    for result in results:
-        result.score = result.logprob / length_penalty(len(result.ids) + result.finished, alpha)
-    return results
-
-
-@torch.inference_mode()
-def beam_search(model: Transformer, source: Tensor, beam: int, alpha: float = 1.0) -> list[list[Hypothesis]]:
-    """Keep the `beam` likeliest unfinished sentences at every step; returns for each of the B sentences of
-    `source` (B, S) its finished hypotheses, best first, `beam` of them at most. Where there are fewer at the
-    length limit, hypotheses cut there come after them.
-
-    At each step the 2K best extensions are ranked. Those among the first K that end are finished; the K best
-    that do not end live on. A sentence is done when K hypotheses are finished and none alive could still beat
-    the worst of them. `alpha` is the length penalty's.
-    """
-    memory, cache = model.encode(source), model.new_cache()
-    limits = [length_limit(n) for n in memory.padding.sum(dim=(1, 2, 3)).tolist()]
-    finished: list[list[Hypothesis]] = [[] for _ in limits]
-    alive = list(range(len(limits)))
-    texts: list[list[list[int]]] = [[[]] for _ in alive]  # of each sentence, of each live hypothesis
+    sizes = (source != PAD).sum(dim=1).tolist()
+    if min(sizes) == source.size(1):
+        memory.padding = None  # nothing to hide
+    drafts = []
+    for ids, size, prefix in zip(source.tolist(), sizes, prefixes or [[]] * len(sizes), strict=True):
+        limit = max(search.max_length or length_limit(size), len(prefix))
+        drafts.append(Draft(search, prefix, limit, random.Random(f"{search.seed} {ids[:size]}")))
+    alive = drafts
+    newest = source.new_full((len(alive), 1), BOS)  # B K, of each live hypothesis; K is 1 in the beginning
     totals = torch.zeros(len(alive), 1, device=source.device)  # B K, log-probabilities so far
-    newest = torch.full((len(alive), 1), BOS, device=source.device)  # B·K 1
-    length = 0
-    while alive:
-        length += 1
-        logprobs = next_logprobs(model.decode(newest, memory, cache)[:, -1])  # B·K V
-        vocabulary, width = logprobs.size(-1), totals.size(1)
-        reached = (totals.unsqueeze(2) + logprobs.view(len(alive), width, vocabulary)).flatten(1)  # B K·V
-        best, where = reached.topk(min(2 * beam, reached.size(1)), dim=1)
-        stay, rows, pieces, next_totals = [], [], [], []
-        next_texts: list[list[list[int]]] = []
-        for row, i in enumerate(alive):
-            live: list[tuple[int, int, float]] = []
-            for rank, (total, place) in enumerate(zip(best[row].tolist(), where[row].tolist(), strict=True)):
-                k, piece = divmod(place, vocabulary)
-                if piece != EOS:
-                    live.append((k, piece, total))
-                elif rank < beam and total > -math.inf:  # an end mark outside the beam ends nothing
-                    score = total / length_penalty(length, alpha)
-                    finished[i].append(Hypothesis(texts[row][k], total, score))
-            live = live[:beam]
-            finished[i] = sorted(finished[i], key=lambda h: -h.score)[:beam]
-            if length >= limits[i]:
-                cut = [
-                    Hypothesis([*texts[row][k], piece], total, total / length_penalty(length, alpha), False)
-                    for k, piece, total in live
-                    if total > -math.inf
-                ]
-                finished[i] = (finished[i] + cut)[:beam]
-                continue
-            # Log-probabilities only fall, so the best a live one can hope for is its total at full length.
-            hope = live[0][2] / length_penalty(limits[i], alpha)
-            if len(finished[i]) == beam and finished[i][-1].score >= hope:
-                continue
-            stay.append(row)
-            rows += [row * width + k for k, _, _ in live]
-            pieces += [piece for _, piece, _ in live]
-            next_totals.append([total for _, _, total in live])
-            next_texts.append([[*texts[row][k], piece] for k, piece, _ in live])
-        alive, texts = [alive[row] for row in stay], next_texts
-        if not alive:
-            break
-        totals = torch.tensor(next_totals, device=source.device)
-        newest = torch.tensor(pieces, device=source.device).unsqueeze(1)
-        kept = torch.tensor(stay, device=source.device)
-        cache.select(torch.tensor(rows, device=source.device))
-        if len(kept) < len(memory.states):
-            memory = memory.keep(kept)
-            cache.keep(kept)
-    return finished
+    past = None  # B K M, which tokens in the cache are whose; None: the sentence has one hypothesis, all are its
+    while True:
+        logprobs = next_logprobs(model.decode(newest, memory, cache, past))  # B K V
+        going = [
+            draft.advance(found) for draft, found in zip(alive, candidates(logprobs, totals, alive), strict=True)
+        ]
+        yield drafts
+        stay = [row for row, draft in enumerate(alive) if not draft.done]
+        if not stay:
+            return
+        rows = torch.tensor(stay, device=source.device)
+        if len(stay) < len(alive):
+            memory = memory.keep(rows)
+            cache.keep(rows)
+        alive = [alive[row] for row in stay]
+        totals, parents, newest = (
+            torch.tensor([[c[i] for c in going[row]] for row in stay], device=source.device) for i in range(3)
+        )
+        if search.beam > 1:
+            past = branch(past, rows, parents)
+
+
+def branch(past: Tensor | None, rows: Tensor, parents: Tensor) -> Tensor:
+    """What the hypotheses that go on from `parents` (B, K) of the sentences `rows` (B) may look at, a mask
+    (B, K, M + K): all that their parents could, and themselves."""
+    if past is None:  # so far there was only the begin mark
+        inherited = parents.new_ones(*parents.shape, 1, dtype=torch.bool)
+    else:
+        inherited = past[rows.unsqueeze(1), parents]
+    itself = torch.eye(parents.size(1), dtype=torch.bool, device=parents.device)
+    return torch.cat([inherited, itself.expand(len(rows), -1, -1)], dim=2)
 
 
 def decode_all(
-    model: Transformer, sources: Sequence[list[int]], beam: int = 1, alpha: float = 1.0, batch_size: int = 64
+    model: Transformer,
+    sources: Sequence[list[int]],
+    search: Search = GREEDY,
+    prefixes: Sequence[list[int]] | None = None,
+    batch_size: int = 64,
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Translate many sentences of ids without marks; yields (index, hypotheses, best first) as they are done.
 
     Sentences of like length go together, the longest first; padding and company change rounding at most.
+    `prefixes` are the Korean pieces that each translation must begin with.
     """
     device = next(model.parameters()).device
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         source = pad([[*sources[i], EOS] for i in rows]).to(device)
-        if beam == 1:
-            found = [[hypothesis] for hypothesis in greedy(model, source, alpha)]
-        else:
-            found = beam_search(model, source, beam, alpha)
-        yield from zip(rows, found, strict=True)
+        *_, drafts = write(model, source, search, prefixes and [prefixes[i] for i in rows])
+        yield from ((i, draft.best()) for i, draft in zip(rows, drafts, strict=True))
+
+
+@torch.inference_mode()
+def forced_logprobs(
+    model: Transformer, pairs: Sequence[tuple[list[int], list[int]]], batch_size: int = 64
+) -> Iterator[tuple[int, list[float]]]:
+    """Log-probabilities of given translations, (English, Korean) ids without marks; yields (index, one for each
+    Korean piece and the end mark)."""
+    device = next(model.parameters()).device
+    order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        batch = collate([pairs[i] for i in rows]).to(device)
+        logprobs = next_logprobs(model(batch.source, batch.target_in))  # B T V
+        found = logprobs.gather(-1, batch.target_out.unsqueeze(-1)).squeeze(-1)
+        yield from ((i, values[: len(pairs[i][1]) + 1]) for i, values in zip(rows, found.tolist(), strict=True))

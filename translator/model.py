@@ -3,8 +3,8 @@
 The encoder reads the English sentence; the decoder writes the Korean one, a piece at a time, looking back at
 its own pieces (masked self-attention) and across at the encoder's output (cross-attention).
 
-Shapes: `B` batch, `S` source length, `T` target length, `D` model width, `H` heads, `V` Korean vocabulary, `K`
-hypotheses a sentence (1 but for beam search).
+Shapes: `B` batch, `S` source length, `T` target length, `D` model width, `H` heads, `V` Korean vocabulary, `N`
+new tokens.
 """
 
 from __future__ import annotations
@@ -99,27 +99,42 @@ class Memory:
     """The encoded English sentences."""
 
     states: Tensor  # B S D
-    padding: Tensor  # B 1 1 S, the mask: False at padding
+    padding: Tensor | None  # B 1 1 S, the mask: False at padding; None where there is none
 
     def keep(self, sentences: Tensor) -> Memory:
         """Only these sentences."""
-        return Memory(self.states[sentences], self.padding[sentences])
+        return Memory(self.states[sentences], None if self.padding is None else self.padding[sentences])
 
 
-@dataclass
 class LayerCache:
     """Keys and values one decoder layer need not compute again: of the Korean so far, and of the English."""
 
-    korean: tuple[Tensor, Tensor] | None = None  # B·K H T d each
-    english: tuple[Tensor, Tensor] | None = None  # B H S d each, shared by a sentence's hypotheses
+    def __init__(self) -> None:
+        self.korean: tuple[Tensor, Tensor] | None = None  # B H room d each, `length` of the room in use
+        self.english: tuple[Tensor, Tensor] | None = None  # B H S d each
+        self.length = 0
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the newest Korean keys and values; returns all so far."""
-        if self.korean is not None:
-            keys = torch.cat([self.korean[0], keys], dim=2)
-            values = torch.cat([self.korean[1], values], dim=2)
-        self.korean = keys, values
-        return self.korean
+        """Append the newest N Korean keys and values, (B, H, N, d) each; returns all so far, (B, H, length, d)."""
+        start, self.length = self.length, self.length + keys.size(2)
+        if self.korean is None:  # a whole sentence at once, as in training, is not copied
+            self.korean = keys, values
+            return self.korean
+        if self.length > self.korean[0].size(2):  # full: move to twice the room, so that a step rarely copies
+            room = max(32, 2 * self.length)
+            grown = [x.new_empty(*x.shape[:2], room, x.size(3)) for x in self.korean]
+            for old, new in zip(self.korean, grown, strict=True):
+                new[:, :, :start] = old[:, :, :start]
+            self.korean = grown[0], grown[1]
+        for new, kept in zip((keys, values), self.korean, strict=True):
+            kept[:, :, start : self.length] = new
+        return self.korean[0][:, :, : self.length], self.korean[1][:, :, : self.length]
+
+    def keep(self, sentences: Tensor) -> None:
+        """Drop all sentences but these."""
+        assert self.korean is not None and self.english is not None
+        self.korean = self.korean[0][sentences], self.korean[1][sentences]
+        self.english = self.english[0][sentences], self.english[1][sentences]
 
 
 class DecoderLayer(nn.Module):
@@ -132,44 +147,38 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
 
-    def forward(self, x: Tensor, memory: Memory, causal: Tensor | None, cache: LayerCache) -> Tensor:
-        """(B·K, T, D), the Korean that `cache` does not hold yet → (B·K, T, D)."""
-        x = self.residuals[0](x, lambda y: self._look_back(y, causal, cache))
+    def forward(self, x: Tensor, memory: Memory, mask: Tensor | None, cache: LayerCache) -> Tensor:
+        """(B, N, D), the Korean that `cache` does not hold yet → (B, N, D)."""
+        x = self.residuals[0](x, lambda y: self._look_back(y, mask, cache))
         x = self.residuals[1](x, lambda y: self._look_across(y, memory, cache))
         return self.residuals[2](x, self.feed_forward)  # type: ignore[no-any-return]
 
-    def _look_back(self, x: Tensor, causal: Tensor | None, cache: LayerCache) -> Tensor:
-        keys, values = cache.extend(*self.self_attention.keys_values(x))
-        return self.self_attention.look(x, keys, values, causal)
+    def _look_back(self, x: Tensor, mask: Tensor | None, cache: LayerCache) -> Tensor:
+        queries, keys, values = self.self_attention.queries_keys_values(x)
+        return self.self_attention.look(queries, *cache.extend(keys, values), mask)
 
     def _look_across(self, x: Tensor, memory: Memory, cache: LayerCache) -> Tensor:
         if cache.english is None:
             cache.english = self.cross_attention.keys_values(memory.states)
-        # The K hypotheses of a sentence look at the same English words: K rows of T queries become one row of
-        # K·T queries, so the English keys and values are never copied. With K = 1 nothing changes.
-        rows = x.reshape(len(memory.states), -1, x.size(-1))  # B·K T D -> B K·T D
-        return self.cross_attention.look(rows, *cache.english, memory.padding).view_as(x)
+        return self.cross_attention.look(self.cross_attention.queries(x), *cache.english, memory.padding)
 
 
 @dataclass
 class DecoderCache:
-    """What the decoder remembers between steps of writing a sentence."""
+    """What the decoder remembers between steps of writing a sentence.
+
+    The hypotheses of a beam are branches of one tree: they share its keys and values, and a mask tells each
+    branch which of them are its own past. So nothing is copied when a hypothesis is dropped or taken twice.
+    """
 
     layers: list[LayerCache]
-    length: int = 0
-    """Target tokens read so far."""
-
-    def select(self, hypotheses: Tensor) -> None:
-        """Go on with these rows of B·K, in this order; a row may be taken twice."""
-        for layer in self.layers:
-            assert layer.korean is not None
-            layer.korean = layer.korean[0][hypotheses], layer.korean[1][hypotheses]
+    depth: int = 0
+    """Target positions read so far."""
 
     def keep(self, sentences: Tensor) -> None:
-        """Drop the English keys and values of all sentences but these."""
+        """Drop all sentences but these."""
         for layer in self.layers:
-            assert layer.english is not None
-            layer.english = layer.english[0][sentences], layer.english[1][sentences]
+            layer.keep(sentences)
 
 
 class Transformer(nn.Module):
@@ -209,19 +218,37 @@ class Transformer(nn.Module):
             x = layer(x, padding)
         return Memory(for_products(self.encoder_norm(x)), padding)
 
-    def decode(self, target: Tensor, memory: Memory, cache: DecoderCache | None = None) -> Tensor:
-        """(B·K, T) Korean ids → (B·K, T, V). With a cache, `target` holds only what it has not seen yet."""
-        cache = self.new_cache() if cache is None else cache
-        return self.output(self.decoder_states(target, memory, cache))  # type: ignore[no-any-return]
+    def decode(
+        self,
+        target: Tensor,
+        memory: Memory,
+        cache: DecoderCache | None = None,
+        past: Tensor | None = None,
+    ) -> Tensor:
+        """(B, N) Korean ids → (B, N, V): at each place, scores of the piece after it.
 
-    def decoder_states(self, target: Tensor, memory: Memory, cache: DecoderCache) -> Tensor:
-        """(B·K, T) Korean ids that `cache` does not hold yet → (B·K, T, D), which the output layer scores."""
-        x = self.target_embedding(target, cache.length)
-        # A single new token may look at everything before it, so there is nothing to hide.
-        causal = causal_mask(target.size(1), cache.length, target.device) if target.size(1) > 1 else None
+        With a cache, `target` holds only what it has not seen yet. The N tokens follow one another, unless
+        `past` is given: then they are the newest tokens of N hypotheses, all at one position, and each looks
+        where its row of the mask `past` (B, N, tokens in the cache + N) allows.
+        """
+        cache = self.new_cache() if cache is None else cache
+        return self.output(self.decoder_states(target, memory, cache, past))  # type: ignore[no-any-return]
+
+    def decoder_states(
+        self, target: Tensor, memory: Memory, cache: DecoderCache, past: Tensor | None = None
+    ) -> Tensor:
+        """(B, N) Korean ids → (B, N, D), which the output layer scores; the arguments are those of `decode`."""
+        if past is not None:
+            x = self.target_embedding(target.reshape(-1, 1), cache.depth).view(*target.shape, -1)
+            cache.depth += 1
+        else:
+            x = self.target_embedding(target, cache.depth)
+            if target.size(1) > 1:  # a single new token may look at everything before it
+                past = causal_mask(target.size(1), cache.depth, target.device).unsqueeze(0)
+            cache.depth += target.size(1)
+        mask = None if past is None else past.unsqueeze(1)  # B 1 N M, for all heads
         for layer, layer_cache in zip(self.decoder, cache.layers, strict=True):
-            x = layer(x, memory, causal, layer_cache)
-        cache.length += target.size(1)
+            x = layer(x, memory, mask, layer_cache)
         return for_products(self.decoder_norm(x))
 
     def new_cache(self) -> DecoderCache:

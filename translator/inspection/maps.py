@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from translator.attention import Captured, capture
-from translator.decoding import decode_all, next_logprobs
+from translator.decoding import Search, decode_all, next_logprobs
 from translator.errors import UserError
 from translator.model import Transformer
 from translator.tokenizer import BOS, EOS, Tokenizer
@@ -101,7 +101,7 @@ def attention_maps(
     if not ids:
         raise UserError("there is no text to look at")
     if target is None:
-        [(_, found)] = decode_all(model, [ids], beam)
+        [(_, found)] = decode_all(model, [ids], Search(beam=beam))
         target_ids, finished = found[0].ids, found[0].finished
     else:
         target_ids, finished = korean.encode(target), True
