@@ -61,7 +61,7 @@ def main() -> None:
         for suffix in ("png", "svg"):
             files.append(out / f"{name}.{kind}.{suffix}")
             save(figure, files[-1])
-    print(f"{maps.source_text}  →  {maps.target_text}")
+    print(f"{maps.source.text}  →  {maps.target.text}")
     print(f"cross-attention of layer {layer + 1}, head {head + 1} is the large picture; in {out}:")
     for file in files:
         print(f"  {file.name}")

@@ -216,6 +216,6 @@ def test_export_attention(toy_run: ToyRun, tmp_path: Path) -> None:
     text = done.stdout.decode()
     assert all(f"{name}.{ending}" in text for ending in endings) and "layer 2, head 1" in text
     maps = AttentionMaps.load(tmp_path / f"{name}.attn.json")
-    assert maps.source_text == sentence and maps.target_text in text
+    assert maps.source.text == sentence and maps.target.text in text
     np.testing.assert_allclose(maps.cross.sum(-1), 1, atol=1e-6)
     assert (tmp_path / f"{name}.cross.png").read_bytes().startswith(b"\x89PNG")

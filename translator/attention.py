@@ -71,6 +71,7 @@ def causal_mask(length: int, past: int = 0, device: torch.device | None = None) 
 class Captured:
     """All that one attention layer computed for one input, head by head."""
 
+    inputs: Tensor  # B T D, what the queries are made from
     queries: Tensor  # B H T d
     keys: Tensor  # B H S d
     values: Tensor  # B H S d
@@ -78,6 +79,7 @@ class Captured:
     mask: Tensor | None  # broadcasts to B H T S; True may be looked at
     weights: Tensor  # B H T S, rows sum to 1
     heads: Tensor  # B H T d, the mixed values, before the heads are joined
+    outputs: Tensor  # B T D, the joined heads after the output projection
 
 
 class MultiHeadAttention(nn.Module):
@@ -115,12 +117,13 @@ class MultiHeadAttention(nn.Module):
             scores = scale(attention_scores(queries, keys), queries.size(-1))
             weights = attention_weights(hide(scores, mask))
             mixed = mix(F.dropout(weights, self.dropout, self.training), values)
-            if self.captured is not None:
-                self.captured.append(Captured(queries, keys, values, scores, mask, weights, mixed))
         else:  # the same in one call of torch's fused kernel
             dropout = self.dropout if self.training else 0.0
             mixed = F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
-        return self.output(self._join(mixed))  # type: ignore[no-any-return]
+        outputs: Tensor = self.output(self._join(mixed))
+        if self.captured is not None:
+            self.captured.append(Captured(x, queries, keys, values, scores, mask, weights, mixed, outputs))
+        return outputs
 
     def _explicit_is_faster(self, queries: Tensor) -> bool:
         """On CPUs the fused kernel's backward pass is slow for sentences: a whole training step takes 185 ms

@@ -20,6 +20,7 @@ from torch import nn
 from translator.config import Config, load_config, save_config
 from translator.errors import UserError
 from translator.model import Transformer
+from translator.scoring import AligningHead
 from translator.tokenizer import Tokenizer
 
 
@@ -124,6 +125,19 @@ class RunDirectory:
         """What `save_weights` was told about these weights."""
         with safe_open(self.path / f"{name}.safetensors", framework="pt") as file:
             return dict(file.metadata())
+
+    def aligning_head(self) -> AligningHead | None:
+        """The head of the best weights to look at first: by gold alignments where alignment.json has evaluated
+        these weights, else what training found; None if it was stopped before its first validation."""
+        header, path = self.header(), self.path / "alignment.json"
+        if path.is_file():
+            evaluated = json.loads(path.read_text(encoding="utf-8"))
+            if evaluated["step"] == header["step"]:
+                return AligningHead(**evaluated["best"])
+        if "aligning_head" not in header:
+            return None
+        layer, head = header["aligning_head"].split()
+        return AligningHead(int(layer), int(head))
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Write all that training needs to go on."""

@@ -57,6 +57,21 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> list[Score]:
     return [*scores, Score("exact match", 100 * exact, "")]
 
 
+@dataclass(frozen=True)
+class AligningHead:
+    """The head of cross-attention whose looks best tell which English word a Korean word is of."""
+
+    layer: int
+    """From 0, as is `head`."""
+    head: int
+    reading: str = "predicts"
+    """Whether a decoder row counts for the piece it "predicts" or the one it "reads"."""
+    measure: str = "weights"
+    """Of the raw "weights", or of "norms"."""
+    chosen_by: str = "mutual information"
+    """Or "alignment error rate", where gold alignments were at hand."""
+
+
 @torch.inference_mode()
 def aligning_head(model: Transformer, examples: Sequence[Example], batch_size: int = 64) -> tuple[int, int]:
     """(layer, head), from 0, of the cross-attention that best tells which English piece a Korean piece is of.

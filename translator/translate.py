@@ -10,6 +10,7 @@ from translator.checkpoint import RunDirectory
 from translator.decoding import Hypothesis, decode_all
 from translator.inspection.maps import AttentionMaps, attention_maps
 from translator.model import Transformer
+from translator.scoring import AligningHead
 from translator.tokenizer import Tokenizer, normalize, split_words
 
 
@@ -27,13 +28,16 @@ class Translator:
     korean: Tokenizer
     known_words: set[str]
     """English words of the training data, in lower case."""
+    aligning_head: AligningHead | None = None
+    """The head of cross-attention to look at first."""
 
     @classmethod
     def load(cls, run: str | Path, device: str = "cpu") -> Translator:
         """Read the best weights of a run directory."""
         directory = RunDirectory.open(run)
         model = directory.load_model(device=device)
-        return cls(model, directory.tokenizer("en"), directory.tokenizer("ko"), directory.known_words())
+        english, korean = directory.tokenizer("en"), directory.tokenizer("ko")
+        return cls(model, english, korean, directory.known_words(), directory.aligning_head())
 
     def translate(self, texts: Sequence[str], beam: int = 1, alpha: float = 1.0) -> list[str]:
         """The best translation of each text, in the same order; an empty text stays empty."""
@@ -48,9 +52,13 @@ class Translator:
             results[filled[i]] = found
         return results
 
-    def attention(self, text: str, target: str | None = None, beam: int = 1) -> AttentionMaps:
+    def attention(
+        self, text: str, target: str | None = None, beam: int = 1, details: bool = True
+    ) -> AttentionMaps:
         """Where the model looked while translating `text`, or while reading the translation `target`."""
-        return attention_maps(self.model, self.english, self.korean, text, target, beam)
+        maps = attention_maps(self.model, self.english, self.korean, text, target, beam, self.known_words, details)
+        maps.best = self.aligning_head
+        return maps
 
     def unknown_words(self, text: str) -> list[str]:
         """Words that training never held: a small model answers them with fluent nonsense."""

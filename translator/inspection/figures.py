@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font
 
-from translator.inspection.maps import AttentionMaps, Weights
+from translator.inspection.maps import AttentionMaps
+from translator.inspection.words import Array
 
 FONT = Path(__file__).parent / "font" / "EnKoAttentionSans-Regular.ttf"
 COLOURS = "Blues"  # light to dark in one hue: readable without colour vision, and in print
@@ -45,9 +46,9 @@ def draw_head(maps: AttentionMaps, layer: int, head: int) -> Figure:
     figure = Figure(figsize=(3.6 + CELL * columns, 2.2 + CELL * rows), layout="constrained")
     axes = figure.add_subplot()
     _draw(axes, weights)
-    axes.set_xticks(range(columns), [label(p) for p in maps.source], fontproperties=_font(12), rotation=45,
+    axes.set_xticks(range(columns), [label(p) for p in maps.source.pieces], fontproperties=_font(12), rotation=45,
                     ha="left", rotation_mode="anchor")  # fmt: skip
-    steps = [f"{label(a)} → {label(b)}" for a, b in zip(maps.target_in, maps.target_out, strict=True)]
+    steps = [f"{label(a)} → {label(b)}" for a, b in zip(maps.reads, maps.predicts, strict=True)]
     axes.set_yticks(range(rows), steps, fontproperties=_font(12))
     axes.set_ylabel("Korean: piece read → piece predicted", fontproperties=_font(10))
     if max(rows, columns) <= VALUES_UP_TO:
@@ -55,7 +56,7 @@ def draw_head(maps: AttentionMaps, layer: int, head: int) -> Figure:
             axes.text(s, t, f"{weights[t, s]:.2f}", ha="center", va="center", fontproperties=_font(9),
                       color="white" if weights[t, s] > 0.55 else "#333333")  # fmt: skip
     figure.suptitle(
-        f"{label(maps.source_text)}\n{label(maps.target_text)}\n"
+        f"{label(maps.source.text)}\n{label(maps.target.text)}\n"
         f"cross-attention, decoder layer {layer + 1}, head {head + 1}",
         fontproperties=_font(13),
     )
@@ -74,18 +75,18 @@ def draw_heads(maps: AttentionMaps) -> Figure:
         axes = figure.add_subplot(layers, heads, layer * heads + head + 1)
         _draw(axes, maps.cross[layer, head])
         axes.set_title(f"layer {layer + 1}, head {head + 1}", fontproperties=_font(9))
-        axes.set_xticks(range(columns), [label(p) for p in maps.source] if layer == 0 else [""] * columns,
+        axes.set_xticks(range(columns), [label(p) for p in maps.source.pieces] if layer == 0 else [""] * columns,
                         fontproperties=_font(7), rotation=90)  # fmt: skip
-        axes.set_yticks(range(rows), [label(p) for p in maps.target_out] if head == 0 else [""] * rows,
+        axes.set_yticks(range(rows), [label(p) for p in maps.predicts] if head == 0 else [""] * rows,
                         fontproperties=_font(7))  # fmt: skip
     figure.suptitle(
-        f"{label(maps.source_text)}   {label(maps.target_text)}\ncross-attention; rows: piece predicted",
+        f"{label(maps.source.text)}   {label(maps.target.text)}\ncross-attention; rows: piece predicted",
         fontproperties=_font(11),
     )
     return figure
 
 
-def _draw(axes: Axes, weights: Weights) -> None:
+def _draw(axes: Axes, weights: Array) -> None:
     """The coloured cells, with the English labels on top."""
     axes.imshow(weights, cmap=COLOURS, vmin=0, vmax=1, aspect="equal")
     axes.xaxis.tick_top()
