@@ -14,8 +14,10 @@ from tests.toy import ROOT, SCRIPTS, environment
 ORDER = [
     "errors", "config", "hardware", "tokenizer", "cleaning", "sources", "corpus", "batching", "dropout",
     "attention", "model", "packing", "decoding", "scoring", "optimization", "distributed", "checkpoint",
-    "preparation", "reporting", "training", "inspection.maps", "inspection.figures", "inspection.curves",
-    "export", "translate", "lines", "prompt", "samples",
+    "preparation", "reporting", "training", "inspection.words", "inspection.measures", "inspection.bundle",
+    "inspection.maps", "inspection.history", "inspection.alignment", "inspection.model_one",
+    "inspection.figures", "inspection.exports", "inspection.curves", "export", "translate", "lines", "prompt",
+    "samples",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

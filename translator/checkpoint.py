@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from translator.batching import Batch
 from translator.config import Config, load_config, to_yaml
 from translator.errors import UserError, warn
 from translator.model import Transformer
+from translator.scoring import AligningHead, AlignmentScore
 from translator.tokenizer import Tokenizer
 
 
@@ -176,6 +177,43 @@ class RunDirectory:
         """What `save_weights` was told about these weights."""
         with safe_open(self.path / f"{name}.safetensors", framework="pt") as file:
             return dict(file.metadata())
+
+    def snapshots(self) -> list[tuple[int, str]]:
+        """(step, name for `load_model`) of the weights kept along the way, first to last."""
+        names = sorted(path.stem for path in (self.path / "snapshots").glob("step-*.safetensors"))
+        return [(int(name.removeprefix("step-")), f"snapshots/{name}") for name in names]
+
+    def save_alignment(
+        self, best: AligningHead, scores: dict[str, AlignmentScore], curves: dict[str, list[float]] | None
+    ) -> None:
+        """Write alignment.json: how well the best weights align, and which of their heads does best."""
+        outcome = {
+            "step": self.header()["step"],
+            "best": asdict(best),
+            "scores": {name: asdict(score) for name, score in scores.items()},
+            "curves": curves,
+        }
+        text = json.dumps(outcome, indent=1) + "\n"
+        write_atomically(self.path / "alignment.json", text.encode())
+
+    def alignment(self) -> dict[str, Any] | None:
+        """Read alignment.json; None if it is not there or was made of other weights."""
+        path = self.path / "alignment.json"
+        if not path.is_file():
+            return None
+        outcome: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return outcome if outcome["step"] == self.header()["step"] else None
+
+    def aligning_head(self) -> AligningHead | None:
+        """The head of the best weights to look at first: by gold alignments where they were evaluated, else what
+        training found; None if it was stopped before its first validation."""
+        if (evaluated := self.alignment()) is not None:
+            return AligningHead(**evaluated["best"])
+        header = self.header()
+        if "aligning_head" not in header:
+            return None
+        layer, head = header["aligning_head"].split()
+        return AligningHead(int(layer), int(head))
 
     def save_checkpoint(self, step: int, state: dict[str, Any]) -> None:
         """Write all that training needs to go on after `step`; the checkpoint before it is kept as well.

@@ -88,8 +88,9 @@ def load_corpus(config: DataConfig, cache: Path) -> Corpus:
     return Corpus(train, weights, list(Pairs(folder / "validation.arrow")), report)
 
 
-def read_pairs(source: SourceConfig, skip_bad_lines: bool = False) -> list[Pair]:
-    """All pairs of a source, normalised, those of two empty sides left out; nothing else is dropped."""
+def read_pairs(source: SourceConfig | str, skip_bad_lines: bool = False) -> list[Pair]:
+    """All pairs of a source or a file, normalised; those of two empty sides are left out, nothing else."""
+    source = SourceConfig(path=source) if isinstance(source, str) else source
     with tempfile.TemporaryDirectory() as folder:
         chunks = read_source(source, Path(folder), skip_bad_lines)
         pairs = [(normalize(en), normalize(ko)) for chunk in chunks for en, ko in chunk.pairs]

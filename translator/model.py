@@ -155,12 +155,12 @@ class DecoderLayer(nn.Module):
 
     def _look_back(self, x: Tensor, mask: Tensor | None, cache: LayerCache) -> Tensor:
         queries, keys, values = self.self_attention.queries_keys_values(x)
-        return self.self_attention.look(queries, *cache.extend(keys, values), mask)
+        return self.self_attention.look(x, queries, *cache.extend(keys, values), mask)
 
     def _look_across(self, x: Tensor, memory: Memory, cache: LayerCache) -> Tensor:
         if cache.english is None:
             cache.english = self.cross_attention.keys_values(memory.states)
-        return self.cross_attention.look(self.cross_attention.queries(x), *cache.english, memory.padding)
+        return self.cross_attention.look(x, self.cross_attention.queries(x), *cache.english, memory.padding)
 
 
 @dataclass
