@@ -3,8 +3,9 @@
     python scripts/export_attention.py runs/everyday --source "I am a student."
     python scripts/export_attention.py runs/everyday --source "I am a student." --target "저는 학생이에요."
 
-Writes NAME.attn.npz (arrays) with NAME.attn.json (labels), NAME.cross.png and .svg (one head of cross-attention,
-large) and NAME.cross-heads.png and .svg (all of them), where NAME is made from the sentence.
+Writes NAME.html, a page to open in a browser and walk through, NAME.attn.npz (arrays) with NAME.attn.json
+(labels), NAME.cross.png and .svg (one head of cross-attention, large) and NAME.cross-heads.png and .svg (all of
+them), where NAME is made from the sentence.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
         raise UserError("--layer and --head go together")
 
     from translator.checkpoint import RunDirectory
+    from translator.inspection import page
     from translator.inspection.figures import draw_head, draw_heads, save
     from translator.translate import Translator
 
@@ -56,7 +58,7 @@ def main() -> None:
 
     out = args.out or Path(args.run) / "attention"
     name = file_name(args.source)
-    files = maps.save(out, name)
+    files = [page.write(maps, out / f"{name}.html"), *maps.save(out, name)]
     for kind, figure in (("cross", draw_head(maps, layer, head)), ("cross-heads", draw_heads(maps))):
         for suffix in ("png", "svg"):
             files.append(out / f"{name}.{kind}.{suffix}")

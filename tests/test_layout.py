@@ -14,7 +14,7 @@ from tests.toy import ROOT, SCRIPTS, environment
 ORDER = [
     "errors", "config", "tokenizer", "corpus", "batching", "attention", "model", "decoding", "scoring",
     "optimization", "checkpoint", "preparation", "training", "inspection.words", "inspection.measures",
-    "inspection.bundle", "inspection.maps", "inspection.figures", "translate",
+    "inspection.bundle", "inspection.maps", "inspection.figures", "inspection.page", "translate",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 
