@@ -14,7 +14,8 @@ from tests.toy import ROOT, SCRIPTS, environment
 ORDER = [
     "errors", "config", "tokenizer", "corpus", "batching", "attention", "model", "decoding", "scoring",
     "optimization", "checkpoint", "preparation", "training", "inspection.words", "inspection.measures",
-    "inspection.bundle", "inspection.maps", "inspection.figures", "inspection.page", "translate",
+    "inspection.bundle", "inspection.maps", "inspection.history", "inspection.alignment",
+    "inspection.model_one", "inspection.figures", "inspection.page", "inspection.exports", "translate",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import nn
 from translator.config import Config, load_config, save_config
 from translator.errors import UserError
 from translator.model import Transformer
-from translator.scoring import AligningHead
+from translator.scoring import AligningHead, AlignmentScore
 from translator.tokenizer import Tokenizer
 
 
@@ -126,14 +127,38 @@ class RunDirectory:
         with safe_open(self.path / f"{name}.safetensors", framework="pt") as file:
             return dict(file.metadata())
 
+    def snapshots(self) -> list[tuple[int, str]]:
+        """(step, name for `load_model`) of the weights kept along the way, first to last."""
+        names = sorted(path.stem for path in (self.path / "snapshots").glob("step-*.safetensors"))
+        return [(int(name.removeprefix("step-")), f"snapshots/{name}") for name in names]
+
+    def save_alignment(
+        self, best: AligningHead, scores: dict[str, AlignmentScore], curves: dict[str, list[float]] | None
+    ) -> None:
+        """Write alignment.json: how well the best weights align, and which of their heads does best."""
+        outcome = {
+            "step": self.header()["step"],
+            "best": asdict(best),
+            "scores": {name: asdict(score) for name, score in scores.items()},
+            "curves": curves,
+        }
+        text = json.dumps(outcome, indent=1) + "\n"
+        write_atomically(self.path / "alignment.json", lambda path: _write_text(path, text))
+
+    def alignment(self) -> dict[str, Any] | None:
+        """Read alignment.json; None if it is not there or was made of other weights."""
+        path = self.path / "alignment.json"
+        if not path.is_file():
+            return None
+        outcome: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return outcome if outcome["step"] == self.header()["step"] else None
+
     def aligning_head(self) -> AligningHead | None:
-        """The head of the best weights to look at first: by gold alignments where alignment.json has evaluated
-        these weights, else what training found; None if it was stopped before its first validation."""
-        header, path = self.header(), self.path / "alignment.json"
-        if path.is_file():
-            evaluated = json.loads(path.read_text(encoding="utf-8"))
-            if evaluated["step"] == header["step"]:
-                return AligningHead(**evaluated["best"])
+        """The head of the best weights to look at first: by gold alignments where they were evaluated, else what
+        training found; None if it was stopped before its first validation."""
+        if (evaluated := self.alignment()) is not None:
+            return AligningHead(**evaluated["best"])
+        header = self.header()
         if "aligning_head" not in header:
             return None
         layer, head = header["aligning_head"].split()

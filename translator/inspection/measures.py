@@ -95,14 +95,16 @@ def occlusion(model: Transformer, ids: Sequence[list[int]], words: Sequence[Sequ
     `words` are the places of each word's pieces in the source. Negative where the piece is likelier without.
     """
     source, reads, predicts = ids
-    if not words:
-        return np.zeros((len(reads), 0), dtype=np.float32)
     device = next(model.parameters()).device
-    left = [[id for place, id in enumerate(source) if place not in word] for word in words]
-    target = torch.tensor([reads] * len(words), device=device)
-    logprobs = next_logprobs(model(pad(left).to(device), target))  # words T V
-    found = logprobs[:, torch.arange(len(reads)), predicts]  # words T
-    return (piece_logprobs(model, *ids) - found).T.float().cpu().numpy()
+    whole = piece_logprobs(model, *ids)
+    losses = np.zeros((len(reads), len(words)), dtype=np.float32)
+    for start in range(0, len(words), 16):  # some at a time, since the scores of a whole vocabulary are many
+        some = words[start : start + 16]
+        left = [[id for place, id in enumerate(source) if place not in word] for word in some]
+        target = torch.tensor([reads] * len(some), device=device)
+        logprobs = next_logprobs(model(pad(left).to(device), target))  # words T V
+        losses[:, start : start + 16] = (whole - logprobs[:, torch.arange(len(reads)), predicts]).T.cpu().numpy()
+    return losses
 
 
 @torch.inference_mode()

@@ -64,14 +64,17 @@ class Sentence:
 
     def units(self, pieces: Sequence[int]) -> list[Unit]:
         """What rows or columns standing for these pieces become when merged: words, and marks by themselves."""
-        word_of = {piece: word for word in self.words for piece in word.pieces}
+        word_of = {piece: number for number, word in enumerate(self.words) for piece in word.pieces}
         units: list[Unit] = []
         for place, piece in enumerate(pieces):
-            word = word_of.get(piece)
-            if word is not None and units and units[-1].word is word:
+            number = word_of.get(piece)
+            if number is None:
+                units.append(Unit(self.pieces[piece], [place], None, special=True))
+            elif units and units[-1].word == number:
                 units[-1].places.append(place)
             else:
-                units.append(Unit(word.text if word else self.pieces[piece], [place], word))
+                word = self.words[number]
+                units.append(Unit(word.text, [place], number, word.punctuation))
         return units
 
 
@@ -82,13 +85,10 @@ class Unit:
     text: str
     places: list[int]
     """The rows or columns of the piece map that it merges."""
-    word: Word | None
-    """None for a begin or end mark."""
-
-    @property
-    def special(self) -> bool:
-        """Whether it is a mark or punctuation: what attention often rests on for want of anything better."""
-        return self.word is None or self.word.punctuation
+    word: int | None = None
+    """Its number among the sentence's words; None for a begin or end mark."""
+    special: bool = False
+    """Whether it is a mark or punctuation: what attention often rests on for want of anything better."""
 
 
 def merge(weights: Array, queries: Sequence[Unit], keys: Sequence[Unit]) -> Array:
@@ -96,7 +96,7 @@ def merge(weights: Array, queries: Sequence[Unit], keys: Sequence[Unit]) -> Arra
 
     So rows that sum to 1 still do.
 
-    >>> a, b = Unit("a", [0, 1], None), Unit("b", [2], None)
+    >>> a, b = Unit("a", [0, 1]), Unit("b", [2])
     >>> merge(np.array([[0.5, 0.1, 0.4], [0.3, 0.1, 0.6]], dtype=np.float32), [a], [a, b])
     array([[0.5, 0.5]], dtype=float32)
     """

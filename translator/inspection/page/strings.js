@@ -184,9 +184,9 @@ const STRINGS = {
   trainingSay: ["The same sentence pair through the snapshots of the training run. The maps are stored in half precision.", "같은 문장 쌍을 학습 중 저장한 모델들로 다시 본 것이에요. 이 맵은 반정밀도로 저장되어 있어요."],
   stepN: ["training step {step}", "학습 {step}스텝"],
   curve_logprob: ["log-probability of this translation, nats", "이 번역의 로그 확률 (nat)"],
-  curve_entropy: ["entropy of cross-attention, nats", "크로스 어텐션의 엔트로피 (nat)"],
-  curve_mark_share: ["share on </s>", "</s>에 쏠린 비율"],
-  curve_aer: ["alignment error rate, %", "정렬 오류율 AER (%)"],
+  curve_entropy: ["entropy of the head that aligns best, nats", "정렬을 가장 잘하는 헤드의 엔트로피 (nat)"],
+  curve_mark_share: ["its share on </s>", "그 헤드가 </s>를 보는 비율"],
+  curve_error_rate: ["alignment error rate, %", "정렬 오류율 AER (%)"],
 
   checkSay: ["A large weight says where a head looked. It does not say that the look mattered: other heads, the residual path and the layers above can undo it. So here is what happens to this very sentence when a word is really taken away.", "가중치가 크다는 것은 헤드가 그곳을 봤다는 뜻일 뿐, 그것이 중요했다는 뜻은 아니에요. 다른 헤드와 잔차 연결, 위층이 결과를 바꿀 수 있거든요. 그래서 이 문장에서 단어를 정말로 빼면 어떻게 되는지 함께 보여 드려요."],
   checkAttention: ["share of attention, this head", "이 헤드의 비율"],
