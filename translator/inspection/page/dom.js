@@ -38,6 +38,11 @@ export function tiny(x) {
   return x === 0 ? "0" : x.toExponential(0).replace("-", "−").replace("+", "");
 }
 
+/** A formula with what stands after _, and ₁ and ₂ (which the font lacks), set low. */
+export function formula(text) {
+  return text.split(/(_[A-Za-z]|[₁₂])/).map((part, i) => (i % 2 ? h("sub", {}, { "₁": "1", "₂": "2" }[part] ?? part.slice(1)) : part));
+}
+
 /** A piece as it can be seen: what would be invisible becomes its code point, a lone accent gets a ring. */
 export function visible(piece) {
   const shown = piece.replace(/[\p{Cc}\p{Cf}\p{Z}\p{Co}]/gu, (c) =>

@@ -41,8 +41,9 @@ function header() {
         h("button", { type: "button", onclick: () => window.print() }, t("print")),
         choice("theme", t("theme"), themes, state.theme, (theme) => set({ theme })),
         choice("lang", t("language"), [["ko", "한국어"], ["en", "English"]], state.lang, (lang) => set({ lang })))),
-    h("h1", {}, h("span", { class: "english" }, sentence(manifest.source, "en")), h("span", { class: "korean" }, sentence(manifest.target, "ko"))),
-    h("p", { class: "note" }, t(manifest.forced ? "forced" : "found")));
+    h("div", { class: "pair" },
+      h("h1", {}, h("span", {}, sentence(manifest.source, "en")), " ", h("span", { class: "korean" }, sentence(manifest.target, "ko"))),
+      h("p", { class: "note" }, t(manifest.forced ? "forced" : "found"))));
 }
 
 function tabs() {
@@ -78,6 +79,10 @@ function draw() {
   const name = before?.closest("[data-focus]")?.dataset.focus;
   const view = h("div", { id: "view", role: "tabpanel", tabindex: -1, "aria-labelledby": `tab-${state.view}` }, DRAW[state.view]());
   document.getElementById("page").replaceChildren(header(), tabs(), h("main", {}, view), footer());
+  for (const chosen of document.querySelectorAll(".tabs [aria-selected=true], .queries [aria-checked=true]")) {
+    const list = chosen.parentElement; // scroll to what is chosen, but sideways only
+    list.scrollLeft = chosen.offsetLeft - list.clientWidth / 3;
+  }
   if (before === document.body || !before) return;
   const place = name && document.querySelector(`[data-focus="${CSS.escape(name)}"]`);
   (!place ? view : place.matches("[tabindex], button, input") ? place : place.querySelector("[tabindex='0']")).focus({ preventScroll: true });
@@ -91,6 +96,7 @@ let beforePrint = null; // paper is light
 addEventListener("beforeprint", () => { beforePrint = state.theme; set({ theme: "light" }); });
 addEventListener("afterprint", () => set({ theme: beforePrint ?? state.theme }));
 
+await document.fonts.load('15px "EnKo Page"', "가A").catch(() => null); // it is in this file: no wait, no jump
 followLink(location.hash);
 draw();
 document.documentElement.dataset.ready = "true";

@@ -42,14 +42,14 @@ function drawTies(diagram) {
   lines.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
   lines.replaceChildren(...["tieK", "tieV"].flatMap((name, i) => {
     const y = to.top + to.height / 2 + (i ? 11 : -11);
-    const x = beside ? (from.left + from.right) / 2 + (i ? 11 : -11) : from.left + 8 + (i ? 0 : -11);
+    const x = beside ? (from.left + from.right) / 2 + (i ? 11 : -11) : from.left - (i ? 7 : 15);
+    const below = from.top + (i ? 20 : 30); // where a line leaves an encoder that stands under the decoder
+    const start = beside ? `M${x} ${from.top}` : `M${from.left} ${below}H${x + 6}Q${x} ${below} ${x} ${below - 6}`;
     const end = to.left - 1;
-    const [startY, corner] = [beside ? from.top : from.top + 22, beside ? 10 : 6];
-    const start = beside ? `M${x} ${startY}` : `M${from.left} ${startY + (i ? 0 : 10)}H${x + corner}Q${x} ${startY + (i ? 0 : 10)} ${x} ${startY - corner + (i ? 0 : 10)}`;
     return [
-      svg("path", { class: "tie", d: `${start}V${y + corner}Q${x} ${y} ${x + corner} ${y}H${end - 5}` }),
+      svg("path", { class: "tie", d: `${start}V${y + 6}Q${x} ${y} ${x + 6} ${y}H${end - 5}` }),
       svg("path", { class: "tip", d: `M${end} ${y}l-8 -4v8z` }),
-      svg("text", { class: "tie-name", x: beside ? (from.right + to.left) / 2 : end - 24, y: y + (i ? 14 : -6), "text-anchor": "middle" }, t(name)),
+      svg("text", { class: "tie-name", x: beside ? (from.right + to.left) / 2 : x, y: y + (i ? 15 : -6), "text-anchor": "middle" }, t(name)),
     ];
   }));
 }
@@ -73,25 +73,23 @@ function measures() {
 
 export function overview() {
   const { encoder_layers, decoder_layers } = manifest.model;
+  const items = figures().map((name) => [name, t(name), t(`${name}_is`)]);
   const diagram = h("div", { class: "transformer" },
     svg("svg", { class: "ties", role: "img", "aria-label": t("ties") }),
-    h("div", { class: "column" },
+    h("div", { class: "intro" },
+      h("p", {}, t(state.theme === "dark" ? "overviewHintDark" : "overviewHint")),
+      h("p", { class: "label" }, t("under")),
+      choice("measure", t("under"), items, state.measure, (measure) => set({ measure }))),
+    h("div", { class: "column encoder" },
       stack("encoder", encoder_layers, plain("feedForward"), arrow(), attentionBlock("encoder_self")),
       arrow(), plain("embedding"), arrow(), tokens(source, t("sourceIn"))),
-    h("div", { class: "column" },
+    h("div", { class: "column decoder" },
       tokens(predicts, t("predicts")), arrow(), plain("linear"), arrow(),
       stack("decoder", decoder_layers, plain("feedForward"), arrow(), attentionBlock("cross"),
         h("div", { class: "up", "aria-hidden": "true" }, "↑ Q"), attentionBlock("decoder_self")),
       arrow(), plain("embedding"), arrow(), tokens(reads, t("reads"))));
-  const tie = () => diagram.isConnected && drawTies(diagram);
-  new ResizeObserver(tie).observe(diagram);
-  document.fonts.ready.then(tie);
-  const items = figures().map((name) => [name, t(name), t(`${name}_is`)]);
+  new ResizeObserver(() => diagram.isConnected && drawTies(diagram)).observe(diagram);
   return h("div", { class: "overview" },
-    h("div", { class: "overview-main" },
-      h("p", { class: "lead" }, t(state.theme === "dark" ? "overviewHintDark" : "overviewHint")),
-      diagram,
-      h("div", { class: "labelled" }, h("span", { class: "label" }, t("under")),
-        choice("measure", t("under"), items, state.measure, (measure) => set({ measure })))),
+    diagram,
     measures());
 }

@@ -4,13 +4,13 @@
  */
 import { follow, hidden } from "./attention.js";
 import { KINDS, keyPieces, manifest, matrix, queryPieces } from "./data.js";
-import { fixed, h, token } from "./dom.js";
+import { fixed, formula, h, token } from "./dom.js";
 import { largest, strip } from "./colour.js";
 import { state } from "./state.js";
 import { t } from "./strings.js";
 
 /** A vector with its name before it. */
-function vectorRow(label, values, { scale = largest(values), name = label, focus = false, role = "" } = {}) {
+function vectorRow(label, values, { scale = largest(values), name = String(label), focus = false, role = "" } = {}) {
   const vector = strip(values, { name, scale, focus });
   const row = h("div", { class: `vector-row ${role}` }, h("span", { class: "vector-name" }, label), vector);
   row.update = vector.update;
@@ -30,18 +30,24 @@ function reveal(elements, now) {
 function bar(x, most, signed) {
   const size = x === -Infinity ? 0 : Math.min(Math.abs(x) / (most || 1), 1) * (signed ? 50 : 100);
   const left = signed ? (x < 0 ? 50 - size : 50) : 0;
-  return h("span", { class: `bar-cell ${signed ? "signed" : ""}`, "aria-hidden": "true" }, h("span", { class: x < 0 ? "less" : "", style: { left: `${left}%`, width: `${size}%` } }));
+  return h("span", { class: `bar-cell ${signed ? "signed" : ""}`, "aria-hidden": "true" },
+    h("span", { class: x < 0 && "less", style: { left: `${left}%`, width: `${size}%` } }));
 }
 
 /** A table with a row a key. `cells(key)` gives what stands after its name; `masked` rows are greyed. */
 function keyTable(headings, cells, { masked = () => false, foot = null, choose }) {
   const rows = keyPieces(state.kind).map((piece, key) => h("tr", {
     class: `${masked(key) ? "masked" : ""} ${key === state.key ? "chosen" : ""}`, onclick: () => choose(key),
-  }, h("th", { scope: "row" }, token(piece)), cells(key).map((cell) => h("td", { class: typeof cell === "string" ? "number" : null }, cell))));
-  return { rows, table: h("div", { class: "scroll" }, h("table", { class: "keys" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("colToken")), headings.map((heading) => h("th", { scope: "col" }, heading)))),
-    h("tbody", {}, rows), foot && h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("colSum")), foot.map((cell) => h("td", { class: typeof cell === "string" ? "number" : null }, cell)))))) };
+  }, h("th", { scope: "row" }, token(piece)), cells(key).map(tableCell)));
+  const head = [t("colToken"), ...headings].map((heading) => (heading ? h("th", { scope: "col" }, heading) : h("td")));
+  const table = h("div", { class: "scroll" }, h("table", { class: "keys" },
+    h("thead", {}, h("tr", {}, head)),
+    h("tbody", {}, rows),
+    foot && h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("colSum")), foot.map(tableCell)))));
+  return { rows, table };
 }
+
+const tableCell = (content) => h("td", { class: typeof content === "string" && "number" }, content);
 
 const side = (name) => (name === "source" ? t("fromEnglish") : t("fromKorean"));
 const queryToken = () => token(queryPieces(state.kind)[state.query]);
@@ -55,14 +61,20 @@ function embedding() {
     const sum = first.map((x, i) => x + position[i]);
     const scale = largest(first, position, sum);
     const rows = [
-      vectorRow(t("rowEmbedding"), first, { scale, focus: true }), vectorRow(t("rowPosition"), position, { scale, focus: true }), vectorRow(t("rowSum"), sum, { scale, focus: true }),
+      vectorRow(t("rowEmbedding"), first, { scale, focus: true }),
+      vectorRow(t("rowPosition"), position, { scale, focus: true }),
+      vectorRow(t("rowSum"), sum, { scale, focus: true }),
       vectorRow(inputs.label, inputs.values, { focus: true, role: "result" }),
     ];
-    return { rows, element: h("section", { class: "group" }, h("h3", {}, title, " ", token(piece), h("span", { class: "sub" }, side(where))), rows) };
+    const heading = h("h3", {}, title, " ", token(piece), h("span", { class: "sub" }, side(where)));
+    return { rows, element: h("section", { class: "group" }, heading, rows) };
   };
   const x = { label: t("layerInput"), values: matrix(`${kind}.inputs`, layer)[query] };
   const groups = [group(KINDS[kind].queries, query, t("queryToken"), queryPieces(kind)[query], x)];
-  if (kind === "cross") groups.push(group("source", key, t("keyToken"), keyPieces(kind)[key], { label: t("states"), values: matrix("source.states", 0)[key] }));
+  if (kind === "cross") {
+    const states = { label: t("states"), values: matrix("source.states", 0)[key] };
+    groups.push(group("source", key, t("keyToken"), keyPieces(kind)[key], states));
+  }
   return { element: h("div", {}, groups.map((g) => g.element)), ticks: 4, at: (now) => groups.forEach((g) => reveal(g.rows, now)) };
 }
 
@@ -71,17 +83,17 @@ function projections(way, choose) {
   const { kind, layer, query } = state;
   const scales = [largest(way.q), largest(...way.keys), largest(...way.values)];
   const x = vectorRow("x", matrix(`${kind}.inputs`, layer)[query], { name: "x", focus: true });
-  const q = vectorRow("q = x W_Q", way.q, { scale: scales[0], name: "q", focus: true, role: "result" });
+  const q = vectorRow(formula("q = x W_Q"), way.q, { scale: scales[0], name: "q", focus: true, role: "result" });
   const { keys, queries } = KINDS[kind];
-  const from = kind === "cross" ? side(keys) : t("fromSame");
-  const { rows, table } = keyTable([h("span", {}, "k = x W_K"), h("span", {}, "v = x W_V")], (key) => [
-    strip(way.keys[key], { name: "k", scale: scales[1], focus: key === state.key }), strip(way.values[key], { name: "v", scale: scales[2], focus: key === state.key }),
+  const { rows, table } = keyTable([formula("k = x W_K"), formula("v = x W_V")], (key) => [
+    strip(way.keys[key], { name: "k", scale: scales[1], focus: key === state.key }),
+    strip(way.values[key], { name: "v", scale: scales[2], focus: key === state.key }),
   ], { choose });
-  const groups = [
-    h("section", { class: "group" }, h("h3", {}, "Q ", queryToken(), h("span", { class: "sub" }, side(queries))), x, q),
-    h("section", { class: "group wide" }, h("h3", {}, "K, V", h("span", { class: "sub" }, kind === "cross" ? from : `${from} · ${side(keys)}`)), table),
-  ];
-  return { element: h("div", {}, groups), ticks: 1 + rows.length, at: (now) => { reveal([q], now); reveal(rows, now - 1); } };
+  const from = (name) => h("span", { class: "sub" }, side(name), kind !== "cross" && `, ${t("fromSame")}`);
+  const element = h("div", {},
+    h("section", { class: "group" }, h("h3", {}, "Q ", queryToken(), from(queries)), x, q),
+    h("section", { class: "group" }, h("h3", {}, "K, V", from(keys)), table));
+  return { element, ticks: 1 + rows.length, at: (now) => [[[q], now], [rows, now - 1]].forEach((part) => reveal(...part)) };
 }
 
 /** 3: q · k for each key; above, the running key's products and their sum as it forms. */
@@ -94,7 +106,7 @@ function products(way, choose) {
   const k = vectorRow("k", way.keys[state.key], { scale: keyScale, name: "k", focus: true });
   const product = vectorRow(t("product"), terms[state.key], { scale, name: "q × k", focus: true });
   const sum = h("p", { class: "sum" });
-  const { rows, table } = keyTable([h("span", {}, "k"), t("colProduct"), ""], (key) => [
+  const { rows, table } = keyTable(["k", t("colProduct"), ""], (key) => [
     strip(way.keys[key], { name: "k", scale: keyScale }), fixed(way.products[key]), bar(way.products[key], most, true),
   ], { choose });
   const bench = h("section", { class: "group" }, h("h3", {}, queryToken(), " · ", h("span", { class: "bench-key" })),
@@ -129,7 +141,7 @@ function masking(way, choose) {
   const masked = (key) => hidden(state.kind, state.query, key);
   const most = largest(way.scaled);
   const { rows, table } = keyTable([t("colScaled", { d: way.q.length }), t("colMasked"), "", ""], (key) => [
-    fixed(way.scaled[key]), fixed(way.masked[key]), bar(way.masked[key], most, true), masked(key) ? h("span", { class: "sub" }, t("isHidden")) : "",
+    fixed(way.scaled[key]), fixed(way.masked[key]), bar(way.masked[key], most, true), masked(key) ? h("span", { class: "sub why" }, t("isHidden")) : "",
   ], { masked, choose });
   return { element: h("div", {}, table), ticks: rows.length, at: (now) => reveal(rows, now) };
 }
@@ -140,7 +152,10 @@ function shares(way, choose) {
   const sum = exps.reduce((a, b) => a + b, 0);
   const { rows, table } = keyTable([t("colMasked"), t("colExp"), t("colShare"), ""], (key) => [
     fixed(way.masked[key]), fixed(exps[key]), fixed(way.weights[key], 4), bar(way.weights[key], 1, false),
-  ], { masked: (key) => hidden(state.kind, state.query, key), choose, foot: ["", fixed(sum), fixed(way.weights.reduce((a, b) => a + b, 0), 4), ""] });
+  ], {
+    masked: (key) => hidden(state.kind, state.query, key), choose,
+    foot: ["", fixed(sum), fixed(way.weights.reduce((a, b) => a + b, 0), 4), ""],
+  });
   rows.forEach((row, key) => (row.dataset.share = way.weights[key])); // in full, for whoever checks
   return { element: h("div", {}, table), ticks: rows.length, at: (now) => reveal(rows, now) };
 }
@@ -151,11 +166,15 @@ function sums(way, choose) {
   const part = way.values.map((v, key) => v.map((x) => x * way.weights[key]));
   const total = vectorRow(t("sumSoFar"), way.mixed, { scale, name: "Σ α · v", focus: true, role: "result" });
   const { rows, table } = keyTable([t("colShare"), "", t("colValue"), t("colAlphaV")], (key) => [
-    fixed(way.weights[key], 4), bar(way.weights[key], 1, false), strip(way.values[key], { name: "v", scale }), strip(part[key], { name: "α v", scale, focus: key === state.key }),
+    fixed(way.weights[key], 4), bar(way.weights[key], 1, false),
+    strip(way.values[key], { name: "v", scale }), strip(part[key], { name: "α v", scale, focus: key === state.key }),
   ], { masked: (key) => hidden(state.kind, state.query, key), choose });
   function at(now) {
     const sum = new Float64Array(way.mixed.length);
-    part.forEach((v, key) => { const share = Math.min(Math.max(now - key, 0), 1); for (let i = 0; i < sum.length; i++) sum[i] += share * v[i]; });
+    part.forEach((v, key) => {
+      const share = Math.min(Math.max(now - key, 0), 1);
+      for (let i = 0; i < sum.length; i++) sum[i] += share * v[i];
+    });
     reveal(rows, now);
     total.update(sum);
   }
@@ -167,11 +186,17 @@ function joining() {
   const { kind, layer, head, query } = state;
   const heads = Array.from({ length: manifest.model.heads }, (_, i) => follow(kind, layer, i, query).mixed);
   const scale = largest(...heads);
-  const rows = heads.map((mixed, i) => vectorRow(t("layerHead", { layer: layer + 1, head: i + 1 }), mixed, { scale, focus: true, role: i === head ? "result" : "" }));
+  const rows = heads.map((mixed, i) => {
+    const name = t("layerHead", { layer: layer + 1, head: i + 1 });
+    return vectorRow(name, mixed, { scale, focus: true, role: i === head ? "result" : "" });
+  });
   const joined = vectorRow(t("joined"), heads.flatMap((mixed) => [...mixed]), { scale, focus: true });
-  const output = vectorRow(t("output"), matrix(`${kind}.outputs`, layer)[query], { focus: true, role: "result" });
+  const output = vectorRow(formula(t("output")), matrix(`${kind}.outputs`, layer)[query], { name: "W_O", focus: true, role: "result" });
   const all = [...rows, joined, output];
-  return { element: h("div", {}, h("section", { class: "group" }, h("h3", {}, "Σ α · v ", queryToken()), rows), h("section", { class: "group" }, joined, output)), ticks: all.length, at: (now) => reveal(all, now) };
+  const element = h("div", {},
+    h("section", { class: "group" }, h("h3", {}, "Σ α · v ", queryToken()), rows),
+    h("section", { class: "group" }, joined, output));
+  return { element, ticks: all.length, at: (now) => reveal(all, now) };
 }
 
 /** The stage of the step that is shown; `choose(key)` is called when a key's row is pressed. */

@@ -26,7 +26,13 @@ function telling() {
   const words = manifest.source.pieces.map((p) => (p.word === null ? false : !manifest.source.words[p.word].punctuation));
   const targets = manifest.target.pieces.slice(1).map((p) => (p.word === null ? false : !manifest.target.words[p.word].punctuation));
   const top = weights.map((row, i) => (targets[i] ? row.reduce((most, w, k) => (words[k] ? Math.max(most, w) : most), 0) : -1));
-  return top.indexOf(Math.max(...top));
+  return top.findLastIndex((w) => w >= 0.95 * Math.max(...top)); // of equals the last: it has read the most
+}
+
+/** The key that the chosen query looks at most. */
+function topKey({ kind, layer, head, query }) {
+  const row = matrix(`${kind}.weights`, layer, head)[query];
+  return row.indexOf(Math.max(...row));
 }
 
 let listener = () => {};
@@ -38,6 +44,7 @@ export function set(changes, quietly = false) {
   const before = state.view;
   Object.assign(state, changes);
   tidy();
+  if (!("key" in changes) && ["kind", "layer", "head", "query"].some((name) => name in changes)) state.key = topKey(state);
   history[state.view === before ? "replaceState" : "pushState"](null, "", link());
   if (!quietly) listener();
 }
@@ -80,6 +87,7 @@ export function followLink(hash) {
     }
   }
   tidy();
+  state.key = topKey(state);
 }
 
 /** Whether the walk's arrays are in the file. */

@@ -1,7 +1,7 @@
 /** The walk: one query through one attention, step by step, with the model's own numbers. */
 import { check } from "./attention.js";
 import { KINDS, keyPieces, manifest } from "./data.js";
-import { choice, h, tiny } from "./dom.js";
+import { choice, formula, h, tiny } from "./dom.js";
 import { chooser } from "./chooser.js";
 import { stage } from "./stages.js";
 import { STEPS, detailed, set, state } from "./state.js";
@@ -34,16 +34,11 @@ function says(step) {
 }
 
 const FORMULA = {
-  1: ["x = e + p"], 2: ["q = x W_Q    k = x W_K    v = x W_V"], 3: ["q · k = q₁k₁ + q₂k₂ + … "], 4: ["s = q · k / √d"],
-  5: ["s = −∞"], 6: ["α = exp(s) / Σ exp(s)"], 7: ["Σ α · v"], 8: ["[head 1 … head H] W_O"],
+  1: "x = e + p", 2: "q = x W_Q    k = x W_K    v = x W_V", 3: "q · k = q₁k₁ + q₂k₂ + … + q_dk_d", 4: "s = q · k / √d",
+  5: "s = −∞", 6: "α = exp(s) / Σ exp(s)", 7: "Σ α · v", 8: "[head₁ … head_H] W_O",
 };
 const TAG = { 1: "partInPost", 4: "notInPost", 5: "namedInPost", 8: "notInPost" };
 const STORED = new Set([1, 2, 8]);
-
-/** Letters after _ and ₁ set low, as the font lacks them. */
-function formula(text) {
-  return text.split(/(_[A-Z]|[₁₂])/).map((part) => (/^(_|[₁₂])/.test(part) ? h("sub", {}, { "₁": "1", "₂": "2" }[part] ?? part.slice(1)) : part));
-}
 
 /** Show the stage `now` ticks along. */
 function place(now) {
@@ -129,8 +124,8 @@ export function walk() {
     h("p", { class: "label" }, `${step} / ${STEPS}`),
     h("h2", {}, t(`step${step}`)),
     TAG[step] && h("p", { class: "tag" }, t(TAG[step])),
-    h("p", { class: "formula" }, FORMULA[step].map(formula)),
-    says(step).map((text) => h("p", {}, text)),
+    h("p", { class: "formula" }, formula(FORMULA[step])),
+    says(step).map((text) => h("p", {}, formula(text))),
     h("p", { class: "origin" }, t(STORED.has(step) ? "stored" : "computed")),
     h("div", { class: "buttons player" },
       h("button", { type: "button", "data-focus": "walk-back", "aria-disabled": String(step === 1), onclick: () => go(step - 1) }, t("back")),

@@ -49,9 +49,9 @@ export function whatif() {
       h("div", { class: "slider" }, h("label", { for: "temperature" }, t("temperature")), slider, shown, h("button", { type: "button", onclick: reset }, t("reset"))),
       h("p", { class: "hint" }, t("temperatureHint")),
       h("div", { class: "scroll" }, h("table", { class: "keys" },
-        h("thead", {}, h("tr", {}, h("td"), h("th", { scope: "col" }, t("colToken")), h("th", { scope: "col" }, t("modelShare")), h("th", { scope: "col" }, t("changedShare")), h("td"))),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("colOff")), h("th", { scope: "col" }, t("colToken")), h("th", { scope: "col" }, t("modelShare")), h("th", { scope: "col" }, t("changedShare")), h("td"))),
         h("tbody", {}, rows.map(({ row }) => row)))),
-      h("section", { class: "group" },
+      h("section", { class: "group total" },
         h("div", { class: "vector-row" }, h("span", { class: "vector-name" }, t("contextModel")), strip(way.mixed, { name: t("contextModel"), scale, focus: true })),
         h("div", { class: "vector-row result" }, h("span", { class: "vector-name" }, t("contextChanged")), context)),
       cosine));
