@@ -23,7 +23,7 @@ from translator.checkpoint import RunDirectory
 from translator.corpus import Pair
 from translator.errors import UserError
 from translator.inspection import measures
-from translator.inspection.maps import Measure, Reading, attention_layers
+from translator.inspection.maps import Measure, Reading, captured_by_kind
 from translator.inspection.words import Array, Sentence
 from translator.model import Transformer
 from translator.scoring import AligningHead, AlignmentScore, Gold, Links, score_alignment
@@ -87,10 +87,9 @@ def align(
         batch = collate([(sources[i].ids[:-1], targets[i].ids[1:-1]) for i in rows]).to(device)
         with capture(model) as captured:
             model(batch.source, batch.target_in)
-        calls = {id(layer): captured[name][0] for name, layer in model.named_modules() if name in captured}
-        layers = attention_layers(model)["cross"]
-        weights = torch.stack([calls[id(layer)].weights for layer in layers], dim=1).float().cpu()  # B L H T S
-        norms = torch.stack([measures.norms(calls[id(layer)], layer) for layer in layers], dim=1).float().cpu()
+        layers = captured_by_kind(model, captured)["cross"]
+        weights = torch.stack([seen.weights for seen, _ in layers], dim=1).float().cpu()  # B L H T S
+        norms = torch.stack([measures.norms(seen, layer) for seen, layer in layers], dim=1).float().cpu()
         for i, pair in zip(rows, weights.numpy(), strict=True):
             steps, pieces = len(targets[i].ids) - 1, len(sources[i].ids)
             own = pair[:, :, :steps, :pieces]

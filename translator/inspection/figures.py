@@ -74,18 +74,12 @@ def draw_heads(maps: AttentionMaps, kind: Kind = "cross", layer: int | None = No
     """Every head of one attention, small: layers down, heads across; or those of one layer."""
     weights = maps.arrays[f"{kind}.weights"]
     layers = range(len(weights)) if layer is None else [layer]
-    heads, height, width = weights.shape[1:]
-    rows, columns = _labels(maps, kind, short=True)
-    figure = Figure(layout="constrained")
-    for number, (one, head) in enumerate(product(layers, range(heads)), start=1):
-        axes = figure.add_subplot(len(layers), heads, number)
-        _draw(axes, weights[one, head])
-        axes.set_title(f"layer {one + 1}, head {head + 1}", fontproperties=_font(9))
-        axes.set_xticks(range(width), columns if one == layers[0] else [""] * width, fontproperties=_font(7),
-                        rotation=90)  # fmt: skip
-        axes.set_yticks(range(height), rows if head == 0 else [""] * height, fontproperties=_font(7))
+    heads = weights.shape[1]
+    panels = [
+        (f"layer {one + 1}, head {head + 1}", weights[one, head]) for one, head in product(layers, range(heads))
+    ]
     what = "piece" if kind == "encoder_self" else "piece predicted"
-    return _finish(figure, maps, _small(len(layers), heads, weights.shape), f"{NAMES[kind]}; rows: {what}")
+    return _draw_grid(maps, kind, panels, heads, f"{NAMES[kind]}; rows: {what}")
 
 
 def draw_three(maps: AttentionMaps, layer: int, head: int) -> Figure:
@@ -108,20 +102,9 @@ def draw_history(maps: AttentionMaps, layer: int, head: int) -> Figure:
     """One head of cross-attention at every snapshot of the training run, small, in the order of the steps."""
     assert maps.history is not None
     weights = maps.arrays["history.cross.weights"][:, layer, head]  # snapshots T S
-    rows, columns = _labels(maps, "cross", short=True)
-    across = min(len(weights), 6)
-    down = -(-len(weights) // across)
-    figure = Figure(layout="constrained")
-    for number, (step, one) in enumerate(zip(maps.history["steps"], weights, strict=True)):
-        axes = figure.add_subplot(down, across, number + 1)
-        _draw(axes, one)
-        axes.set_title(f"step {step:,}", fontproperties=_font(9))
-        axes.set_xticks(range(len(columns)), columns if number < across else [""] * len(columns),
-                        fontproperties=_font(7), rotation=90)  # fmt: skip
-        axes.set_yticks(range(len(rows)), rows if number % across == 0 else [""] * len(rows),
-                        fontproperties=_font(7))  # fmt: skip
-    return _finish(
-        figure, maps, _small(down, across, weights.shape), f"{_place('cross', layer, head)}, while learning"
+    panels = [(f"step {step:,}", one) for step, one in zip(maps.history["steps"], weights, strict=True)]
+    return _draw_grid(
+        maps, "cross", panels, min(len(panels), 6), f"{_place('cross', layer, head)}, while learning"
     )
 
 
@@ -160,7 +143,8 @@ def _labels(maps: AttentionMaps, kind: Kind, short: bool = False) -> tuple[list[
 
 def _draw(axes: Axes, weights: Array) -> None:
     """The coloured cells, with the labels of the columns on top."""
-    axes.imshow(weights, cmap=COLOURS, vmin=0, vmax=1, aspect="equal")
+    if weights.size:  # a sentence may have no words
+        axes.imshow(weights, cmap=COLOURS, vmin=0, vmax=1, aspect="equal")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -186,9 +170,26 @@ def _large(shape: tuple[int, ...]) -> tuple[float, float]:
     return 3.6 + CELL * shape[1], 2.2 + CELL * shape[0]
 
 
-def _small(down: int, across: int, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Inches for small maps of (…, rows, columns) in a grid."""
-    return 1.2 + across * (0.4 + SMALL_CELL * shape[-1]), 1.6 + down * (0.4 + SMALL_CELL * shape[-2])
+def _draw_grid(
+    maps: AttentionMaps, kind: Kind, panels: Sequence[tuple[str, Array]], across: int, title: str
+) -> Figure:
+    """Small maps with their titles, `across` in a row; labels only at the top and at the left."""
+    rows, columns = _labels(maps, kind, short=True)
+    down = -(-len(panels) // across)
+    figure = Figure(layout="constrained")
+    for number, (name, weights) in enumerate(panels):
+        axes = figure.add_subplot(down, across, number + 1)
+        _draw(axes, weights)
+        axes.set_title(name, fontproperties=_font(9))
+        top, left = number < across, number % across == 0
+        axes.set_xticks(range(len(columns)), columns if top else [""] * len(columns), fontproperties=_font(7),
+                        rotation=90)  # fmt: skip
+        axes.set_yticks(range(len(rows)), rows if left else [""] * len(rows), fontproperties=_font(7))
+    inches = (
+        1.2 + across * (0.4 + SMALL_CELL * len(columns)),
+        1.6 + down * (0.4 + SMALL_CELL * len(rows)),
+    )
+    return _finish(figure, maps, inches, title)
 
 
 def _finish(figure: Figure, maps: AttentionMaps, inches: tuple[float, float], title: str) -> Figure:
@@ -198,8 +199,9 @@ def _finish(figure: Figure, maps: AttentionMaps, inches: tuple[float, float], ti
     )
     width = text.get_window_extent().width / figure.dpi
     figure.set_size_inches(max(inches[0], width + 0.4), inches[1])
-    figure.draw_without_rendering()  # arranges everything, once for all formats
-    figure.set_layout_engine("none")
+    for _ in range(2):  # the second time with the titles where the first one put them, above the labels
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # arranged once for all formats
     return figure
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from translator.attention import MultiHeadAttention, capture
+from translator.attention import Captured, MultiHeadAttention, capture
 from translator.decoding import decode_all, next_logprobs
 from translator.errors import UserError
 from translator.inspection import bundle, measures
@@ -237,6 +237,15 @@ def attention_layers(model: Transformer) -> dict[Kind, list[MultiHeadAttention]]
     }
 
 
+def captured_by_kind(
+    model: Transformer, captured: dict[str, list[Captured]]
+) -> dict[Kind, list[tuple[Captured, MultiHeadAttention]]]:
+    """What `capture` kept of one pass, with the layers that computed it, first to last."""
+    calls = {id(layer): captured[name][0] for name, layer in model.named_modules() if name in captured}
+    kinds = attention_layers(model).items()
+    return {kind: [(calls[id(layer)], layer) for layer in layers] for kind, layers in kinds}
+
+
 @torch.inference_mode()
 def attention_maps(
     model: Transformer,
@@ -301,19 +310,15 @@ def look(model: Transformer, source: Sequence[int], target: Sequence[int], detai
     with capture(model) as captured:
         memory = model.encode(source_ids)
         logits = model.decode(reads, memory)
-    calls = {id(layer): captured[name][0] for name, layer in model.named_modules() if name in captured}
     found: dict[str, Tensor] = {
         "logprobs": next_logprobs(logits[0])[torch.arange(reads.size(1)), list(target[1:])],
     }
-    for kind, layers in attention_layers(model).items():
-        seen = [calls[id(layer)] for layer in layers]
-        found[f"{kind}.weights"] = torch.cat([one.weights for one in seen])
-        found[f"{kind}.norms"] = torch.cat(
-            [measures.norms(one, layer) for one, layer in zip(seen, layers, strict=True)]
-        )
+    for kind, layers in captured_by_kind(model, captured).items():
+        found[f"{kind}.weights"] = torch.cat([seen.weights for seen, _ in layers])
+        found[f"{kind}.norms"] = torch.cat([measures.norms(seen, layer) for seen, layer in layers])
         if details:
             for name in ("scores", "queries", "keys", "values", "heads", "inputs", "outputs"):
-                found[f"{kind}.{name}"] = torch.cat([getattr(one, name) for one in seen])
+                found[f"{kind}.{name}"] = torch.cat([getattr(seen, name) for seen, _ in layers])
     if details:
         for side, embedding, ids in (
             ("source", model.source_embedding, source_ids),
