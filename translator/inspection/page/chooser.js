@@ -1,5 +1,5 @@
 /** What is looked at: which attention, which layer and head, which query. Above every view but the overview. */
-import { KINDS, layers, manifest, matrix, predicts, queryPieces } from "./data.js";
+import { KINDS, allHeads, manifest, matrix, predicts, queryPieces } from "./data.js";
 import { choice, h, moved, token, visible } from "./dom.js";
 import { thumbnail } from "./colour.js";
 import { set, state } from "./state.js";
@@ -7,14 +7,15 @@ import { t } from "./strings.js";
 
 /** The three attentions as a radio group. */
 export function kindChoice() {
-  const items = Object.keys(KINDS).map((kind) => [kind, [h("span", { class: "full" }, t(kind)), h("span", { class: "sub" }, t(`${kind}_short`))], t(kind)]);
+  const name = (kind) => [h("span", { class: "full" }, t(kind)), h("span", { class: "sub" }, t(`${kind}_short`))];
+  const items = Object.keys(KINDS).map((kind) => [kind, name(kind), t(kind)]);
   return choice("kind", t("which"), items, state.kind, (kind) => set({ kind }), { class: "choice kinds" });
 }
 
 /** All heads of an attention as small pictures, layers down; `note` gives what stands under each. */
 export function headGrid(kind, { note = null, name = "head" } = {}) {
-  const [rows, columns] = [layers(kind), manifest.model.heads];
-  const places = Array.from({ length: rows * columns }, (_, i) => [Math.floor(i / columns), i % columns]);
+  const columns = manifest.model.heads;
+  const places = allHeads(kind);
   const chosen = state.kind === kind ? state.layer * columns + state.head : -1;
   const choose = ([layer, head]) => set({ kind, layer, head });
   const buttons = places.map(([layer, head], i) => {
@@ -33,12 +34,6 @@ export function headGrid(kind, { note = null, name = "head" } = {}) {
       if (to !== null) choose(places[to]);
     },
   }, buttons);
-}
-
-/** How a query row is called in plain text. */
-export function queryName(kind, query) {
-  const piece = visible(queryPieces(kind)[query]);
-  return KINDS[kind].queries === "target" ? `${piece} → ${visible(predicts[query])}` : piece;
 }
 
 /** The queries in their order; a decoder step shows the piece it reads and, below, the one it predicts. */

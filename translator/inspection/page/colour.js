@@ -41,6 +41,14 @@ export function paint(canvas, rows) {
 /** A small picture of a matrix of weights. */
 export const thumbnail = (rows, attributes) => paint(h("canvas", { "aria-hidden": "true", ...attributes, class: "pixels" }), rows);
 
+/** A bar of x, full at `most`; a signed one grows from the middle, to the left if negative. */
+export function bar(x, most, signed = false) {
+  const size = x === -Infinity ? 0 : Math.min(Math.abs(x) / (most || 1), 1) * (signed ? 50 : 100);
+  const left = signed ? (x < 0 ? 50 - size : 50) : 0;
+  return h("span", { class: `bar-cell ${signed ? "signed" : ""}`, "aria-hidden": "true" },
+    h("span", { class: x < 0 && "less", style: { left: `${left}%`, width: `${size}%` } }));
+}
+
 /** The largest size among vectors: what the colours of a group of strips are scaled by. */
 export const largest = (...vectors) => Math.max(1e-9, ...vectors.map((v) => v.reduce((top, x) => Math.max(top, Math.abs(x)), 0)));
 
@@ -79,4 +87,12 @@ export function strip(values, { name, scale, focus = false }) {
   };
   element.update(values);
   return element;
+}
+
+/** A vector with its name before it. */
+export function vectorRow(label, values, { scale = largest(values), name = String(label), focus = false, role = "" } = {}) {
+  const vector = strip(values, { name, scale, focus });
+  const row = h("div", { class: `vector-row ${role}` }, h("span", { class: "vector-name" }, label), vector);
+  row.update = vector.update;
+  return row;
 }

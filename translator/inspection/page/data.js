@@ -59,6 +59,12 @@ export const logprobs = () => block("logprobs", 0);
 /** How many layers an attention has. */
 export const layers = (kind) => manifest.model[kind === "encoder_self" ? "encoder_layers" : "decoder_layers"];
 
+/** The [layer, head] of every head of an attention, layer by layer. */
+export function allHeads(kind) {
+  const { heads } = manifest.model;
+  return Array.from({ length: layers(kind) * heads }, (_, i) => [Math.floor(i / heads), i % heads]);
+}
+
 /** The sizes [Q, K] of an attention. */
 export const sizes = (kind) => [KINDS[kind].queries, KINDS[kind].keys].map((side) => (side === "source" ? source : reads).length);
 

@@ -18,7 +18,13 @@ function rowLabels(kind, options, units) {
 
 const within = (x, count) => Math.min(Math.max(x, 0), count - 1);
 const spoken = (label) => label.map(visible).join(" → ");
-const shownLabel = (label) => label.flatMap((piece, i) => [i > 0 && h("span", { class: "to" }, " → "), token(piece)]);
+
+/** A row's name as elements; of a step's two pieces the one that the row does not count for is drawn softer. */
+function shownLabel(label) {
+  if (label.length === 1) return token(label[0]);
+  const counted = state.flags.has("reads") ? 0 : 1;
+  return [token(label[0]), " → ", token(label[1])].map((part, i) => h("span", { class: i !== 2 * counted && "to" }, part));
+}
 
 /** Switches for what the rows, columns and cells are. */
 function switches() {

@@ -2,7 +2,7 @@
 import { manifest } from "./data.js";
 import { choice, h } from "./dom.js";
 import { readPalette } from "./colour.js";
-import { VIEWS, followLink, link, onChange, set, state } from "./state.js";
+import { VIEWS, followLink, onChange, set, state } from "./state.js";
 import { t } from "./strings.js";
 import { overview } from "./overview.js";
 import { headView } from "./head.js";
@@ -23,7 +23,8 @@ function sentence({ text, words }, lang) {
   for (const word of words) {
     parts.push(characters.slice(at, word.span[0]).join(""));
     const written = characters.slice(...word.span).join("");
-    parts.push(word.known ? written : h("span", { class: "unknown", title: t("unknownWord") }, written, h("span", { class: "hidden-text" }, ` (${t("unknownWord")})`)));
+    const spoken = h("span", { class: "hidden-text" }, ` (${t("unknownWord")})`);
+    parts.push(word.known ? written : h("span", { class: "unknown", title: t("unknownWord") }, written, spoken));
     at = word.span[1];
   }
   return h("bdi", { lang, dir: "auto" }, parts, characters.slice(at).join(""));
@@ -32,7 +33,7 @@ function sentence({ text, words }, lang) {
 function header() {
   const themes = [["light", "☀", "light"], ["dark", "◐", "dark"]];
   return h("header", {},
-    h("a", { class: "skip", href: link(), onclick: (event) => { event.preventDefault(); document.getElementById("view").focus(); } }, t("skip")),
+    h("button", { type: "button", class: "skip", onclick: () => document.getElementById("view").focus() }, t("skip")),
     h("div", { class: "bar" },
       h("p", { class: "name" }, t("title")),
       h("div", { class: "tools" },
@@ -42,7 +43,9 @@ function header() {
         choice("theme", t("theme"), themes, state.theme, (theme) => set({ theme })),
         choice("lang", t("language"), [["ko", "한국어"], ["en", "English"]], state.lang, (lang) => set({ lang })))),
     h("div", { class: "pair" },
-      h("h1", {}, h("span", {}, sentence(manifest.source, "en")), " ", h("span", { class: "korean" }, sentence(manifest.target, "ko"))),
+      h("h1", {},
+        h("span", {}, sentence(manifest.source, "en")), " ",
+        h("span", { class: "korean" }, sentence(manifest.target, "ko"))),
       h("p", { class: "note" }, t(manifest.forced ? "forced" : "found"))));
 }
 
@@ -64,8 +67,10 @@ function tabs() {
 
 function footer() {
   const { parameters, width, heads, head_width, step } = manifest.model;
-  return h("footer", {}, h("p", {}, t("footer")),
-    h("p", {}, t("model", { parameters: parameters.toLocaleString("en"), width, heads, d: head_width }), step != null && ` · ${t("atStep", { step: step.toLocaleString("en") })}`));
+  const model = t("model", { parameters: parameters.toLocaleString("en"), width, heads, d: head_width });
+  return h("footer", {},
+    h("p", {}, t("footer")),
+    h("p", {}, model, step != null && ` · ${t("atStep", { step: step.toLocaleString("en") })}`));
 }
 
 /** Draw all anew, and leave the focus where it was. */
@@ -77,7 +82,8 @@ function draw() {
   readPalette();
   const before = document.activeElement;
   const name = before?.closest("[data-focus]")?.dataset.focus;
-  const view = h("div", { id: "view", role: "tabpanel", tabindex: -1, "aria-labelledby": `tab-${state.view}` }, DRAW[state.view]());
+  const labelled = { role: "tabpanel", tabindex: -1, "aria-labelledby": `tab-${state.view}` };
+  const view = h("div", { id: "view", ...labelled }, DRAW[state.view]());
   document.getElementById("page").replaceChildren(header(), tabs(), h("main", {}, view), footer());
   for (const chosen of document.querySelectorAll(".tabs [aria-selected=true], .queries [aria-checked=true]")) {
     const list = chosen.parentElement; // scroll to what is chosen, but sideways only
@@ -85,7 +91,8 @@ function draw() {
   }
   if (before === document.body || !before) return;
   const place = name && document.querySelector(`[data-focus="${CSS.escape(name)}"]`);
-  (!place ? view : place.matches("[tabindex], button, input") ? place : place.querySelector("[tabindex='0']")).focus({ preventScroll: true });
+  const inside = place && (place.matches("[tabindex], button, input") ? place : place.querySelector("[tabindex='0']"));
+  (inside || view).focus({ preventScroll: true });
 }
 
 onChange(draw);

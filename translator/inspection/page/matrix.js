@@ -10,7 +10,8 @@ import { t } from "./strings.js";
 /** A matrix as a picture with its name, its shape, and a frame around what is lit. */
 function picture(name, rows, { scale, pieces, above }) {
   const [height, width] = [rows.length, rows[0].length];
-  const canvas = paint(h("canvas", { class: "pixels", role: "img", "aria-label": `${name}: ${height} × ${width}` }), rows.map((row) => Float64Array.from(row, (x) => x / scale)));
+  const canvas = h("canvas", { class: "pixels", role: "img", "aria-label": `${name}: ${height} × ${width}` });
+  paint(canvas, rows.map((row) => Float64Array.from(row, (x) => x / scale)));
   const lit = [h("span", { class: "lit-row" }), h("span", { class: "lit-column" })];
   const element = h("figure", { class: "matrix" },
     h("figcaption", {}, h("strong", {}, name), " ", h("span", { class: "sub number" }, `${height} × ${width}`)),
@@ -19,11 +20,15 @@ function picture(name, rows, { scale, pieces, above }) {
       above && h("div", { class: "above" }, above.map((piece) => h("span", {}, token(piece)))),
       h("div", { class: "cells" }, canvas, lit)));
   /** Frame a row and a column; null frames none. */
-  element.light = (row, column) => [[row, height, "top", "height"], [column, width, "left", "width"]].forEach(([i, count, edge, size], n) => {
-    lit[n].hidden = i === null;
-    lit[n].style.setProperty(edge, `${(i / count) * 100}%`);
-    lit[n].style.setProperty(size, `${100 / count}%`);
-  });
+  element.light = (row, column) => {
+    const frame = (mark, i, count, edge, size) => {
+      mark.hidden = i === null;
+      mark.style.setProperty(edge, `${(i / count) * 100}%`);
+      mark.style.setProperty(size, `${100 / count}%`);
+    };
+    frame(lit[0], row, height, "top", "height");
+    frame(lit[1], column, width, "left", "width");
+  };
   element.canvas = canvas;
   return element;
 }
@@ -57,7 +62,10 @@ export function matrixView() {
     parts.V.light(key, null);
     parts.value.light(query, null);
     const way = ways[query];
-    readout.textContent = t("cellOf", { query: visible(queries[query]), key: visible(keys[key]), d, product: fixed(way.products[key]), scaled: fixed(way.masked[key]), share: fixed(way.weights[key], 4) });
+    readout.textContent = t("cellOf", {
+      query: visible(queries[query]), key: visible(keys[key]), d,
+      product: fixed(way.products[key]), scaled: fixed(way.masked[key]), share: fixed(way.weights[key], 4),
+    });
   }
   const go = (query, key) => {
     const within = (x, list) => Math.min(Math.max(x, 0), list.length - 1);
@@ -65,8 +73,8 @@ export function matrixView() {
     light(state.query, state.key);
   };
   for (const { canvas } of [parts.scores, parts.shares]) {
-    const place = (event) => [Math.floor((event.offsetY / canvas.clientHeight) * queries.length), Math.floor((event.offsetX / canvas.clientWidth) * keys.length)];
-    canvas.addEventListener("pointermove", (event) => go(...place(event)));
+    canvas.addEventListener("pointermove", ({ offsetX, offsetY }) =>
+      go(Math.floor((offsetY / canvas.clientHeight) * queries.length), Math.floor((offsetX / canvas.clientWidth) * keys.length)));
     canvas.tabIndex = 0;
     canvas.addEventListener("keydown", (event) => {
       const by = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];

@@ -3,10 +3,11 @@ import { manifest, predicts, reads, source } from "./data.js";
 import { choice, fixed, h, svg, token } from "./dom.js";
 import { headGrid } from "./chooser.js";
 import { set, state } from "./state.js";
-import { knows, t } from "./strings.js";
+import { t } from "./strings.js";
 
 /** The figures there are of every head, in the order they are shown. */
-const figures = () => ["aer", "entropy", "confidence", "mark_share", "diagonality", "ablation"].filter((name) => manifest.measures.cross[name]);
+const FIGURES = ["aer", "entropy", "confidence", "mark_share", "diagonality", "ablation"];
+const figures = () => FIGURES.filter((name) => manifest.measures.cross[name]);
 
 /** A head's figure, or null where that attention has none. */
 function figure(name, kind, layer, head) {
@@ -22,7 +23,8 @@ function attentionBlock(kind) {
 
 const plain = (key) => h("div", { class: "block" }, t(key));
 const arrow = () => h("div", { class: "up", "aria-hidden": "true" }, "↑");
-const tokens = (pieces, label) => h("div", { class: "tokens" }, h("span", { class: "label" }, label), h("span", {}, pieces.map((piece) => token(piece))));
+const tokens = (pieces, label) =>
+  h("div", { class: "tokens" }, h("span", { class: "label" }, label), h("span", {}, pieces.map((piece) => token(piece))));
 
 function stack(name, count, ...blocks) {
   return h("section", { class: "stack", "data-block": name, "aria-label": t(name) },
@@ -49,7 +51,7 @@ function drawTies(diagram) {
     return [
       svg("path", { class: "tie", d: `${start}V${y + 6}Q${x} ${y} ${x + 6} ${y}H${end - 5}` }),
       svg("path", { class: "tip", d: `M${end} ${y}l-8 -4v8z` }),
-      svg("text", { class: "tie-name", x: beside ? (from.right + to.left) / 2 : x, y: y + (i ? 15 : -6), "text-anchor": "middle" }, t(name)),
+      svg("text", { class: "tie-name", x: beside ? (from.right + to.left) / 2 : x, y: y + (i ? 15 : -6) }, t(name)),
     ];
   }));
 }
@@ -67,7 +69,8 @@ function measures() {
       h("button", { type: "button", onclick: () => set({ view: "head" }) }, t("lookHead"))),
     h("dl", {}, figures().map((name) => {
       const value = figure(name, kind, layer, head);
-      return value && h("div", {}, h("dt", {}, t(name)), h("dd", { class: "number" }, value), h("dd", { class: "is" }, knows(`${name}_is`) && t(`${name}_is`)));
+      return value && h("div", {},
+        h("dt", {}, t(name)), h("dd", { class: "number" }, value), h("dd", { class: "is" }, t(`${name}_is`)));
     })));
 }
 

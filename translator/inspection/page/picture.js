@@ -4,6 +4,7 @@ import { svg } from "./dom.js";
 import { link } from "./state.js";
 
 const MARGIN = 24;
+const STYLED = ["fill", "stroke", "stroke-width", "stroke-opacity", "opacity", "font-size", "text-anchor"];
 
 /** Boxes, lines, pictures and text of an element and all within it, in the element's own places. */
 function drawn(root) {
@@ -20,9 +21,15 @@ function drawn(root) {
     const border = ["Top", "Right", "Bottom", "Left"].map((edge) => parseFloat(style[`border${edge}Width`]) || 0);
     const round = border.every((width) => width > 0);
     if (box.width && box.height && (style.backgroundColor !== "rgba(0, 0, 0, 0)" || round)) {
-      parts.push(svg("rect", { x, y, width: box.width, height: box.height, rx: Math.min(parseFloat(style.borderTopLeftRadius) || 0, box.height / 2), fill: style.backgroundColor, stroke: round ? style.borderTopColor : "none", "stroke-width": border[0], opacity }));
+      parts.push(svg("rect", {
+        x, y, width: box.width, height: box.height, rx: Math.min(parseFloat(style.borderTopLeftRadius) || 0, box.height / 2),
+        fill: style.backgroundColor, stroke: round ? style.borderTopColor : "none", "stroke-width": border[0], opacity,
+      }));
     }
-    if (!round && border[2]) parts.push(svg("line", { x1: x, x2: x + box.width, y1: y + box.height, y2: y + box.height, stroke: style.borderBottomColor, "stroke-width": border[2], opacity }));
+    if (!round && border[2]) {
+      const [x2, y1] = [x + box.width, y + box.height];
+      parts.push(svg("line", { x1: x, x2, y1, y2: y1, stroke: style.borderBottomColor, "stroke-width": border[2], opacity }));
+    }
     for (const child of element.childNodes) {
       if (child.nodeType === Node.ELEMENT_NODE) visit(child);
       else if (child.nodeType === Node.TEXT_NODE && child.data.trim()) parts.push(...written(child, style, origin, opacity));
@@ -59,7 +66,9 @@ function written(node, style, origin, opacity) {
     const [x, y] = [box.left - origin.left + MARGIN + box.width * 0.72, box.bottom - origin.top + MARGIN];
     return [svg("text", { ...attributes, transform: `translate(${x} ${y}) rotate(-90)` }, node.data)];
   }
-  return lines.map(({ text, box }) => svg("text", { ...attributes, x: box.left - origin.left + MARGIN, y: box.top - origin.top + MARGIN + box.height * 0.78, "xml:space": "preserve" }, text));
+  return lines.map(({ text, box }) => svg("text", {
+    ...attributes, x: box.left - origin.left + MARGIN, y: box.top - origin.top + MARGIN + box.height * 0.78, "xml:space": "preserve",
+  }, text));
 }
 
 /** A canvas of a pixel a number, scaled up without smoothing. */
@@ -79,9 +88,10 @@ function inline(element, box, x, y, opacity) {
   const [from, to] = [element.querySelectorAll("*"), copy.querySelectorAll("*")];
   from.forEach((part, i) => {
     const style = getComputedStyle(part);
-    for (const name of ["fill", "stroke", "stroke-width", "stroke-opacity", "opacity", "font-size"]) to[i].setAttribute(name, style.getPropertyValue(name));
+    for (const name of STYLED) to[i].setAttribute(name, style.getPropertyValue(name));
   });
-  for (const [name, value] of Object.entries({ x, y, width: box.width, height: box.height, opacity: opacity ?? 1 })) copy.setAttribute(name, value);
+  const place = { x, y, width: box.width, height: box.height, opacity: opacity ?? 1 };
+  for (const [name, value] of Object.entries(place)) copy.setAttribute(name, value);
   return copy;
 }
 

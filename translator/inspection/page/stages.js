@@ -5,17 +5,9 @@
 import { follow, hidden } from "./attention.js";
 import { KINDS, keyPieces, manifest, matrix, queryPieces } from "./data.js";
 import { fixed, formula, h, token } from "./dom.js";
-import { largest, strip } from "./colour.js";
+import { bar, largest, strip, vectorRow } from "./colour.js";
 import { state } from "./state.js";
 import { t } from "./strings.js";
-
-/** A vector with its name before it. */
-function vectorRow(label, values, { scale = largest(values), name = String(label), focus = false, role = "" } = {}) {
-  const vector = strip(values, { name, scale, focus });
-  const row = h("div", { class: `vector-row ${role}` }, h("span", { class: "vector-name" }, label), vector);
-  row.update = vector.update;
-  return row;
-}
 
 /** Of elements that come one a tick: show those begun by `now`, the last of them as the current one until all are there. */
 function reveal(elements, now) {
@@ -24,14 +16,6 @@ function reveal(elements, now) {
     element.classList.toggle("pending", i >= begun);
     element.classList.toggle("current", i === begun - 1 && now < elements.length);
   });
-}
-
-/** A bar of a number; those that can be negative start from the middle. */
-function bar(x, most, signed) {
-  const size = x === -Infinity ? 0 : Math.min(Math.abs(x) / (most || 1), 1) * (signed ? 50 : 100);
-  const left = signed ? (x < 0 ? 50 - size : 50) : 0;
-  return h("span", { class: `bar-cell ${signed ? "signed" : ""}`, "aria-hidden": "true" },
-    h("span", { class: x < 0 && "less", style: { left: `${left}%`, width: `${size}%` } }));
 }
 
 /** A table with a row a key. `cells(key)` gives what stands after its name; `masked` rows are greyed. */

@@ -1,6 +1,6 @@
 /** The walk: one query through one attention, step by step, with the model's own numbers. */
 import { check } from "./attention.js";
-import { KINDS, keyPieces, manifest } from "./data.js";
+import { keyPieces, manifest } from "./data.js";
 import { choice, formula, h, tiny } from "./dom.js";
 import { chooser } from "./chooser.js";
 import { stage } from "./stages.js";
@@ -24,8 +24,9 @@ function says(step) {
   const { width, heads, head_width: d, norm } = manifest.model;
   switch (step) {
     case 1: {
-      const where = kind === "cross" ? t("say1cross") : layer === 0 ? t("say1first", { norm: norm === "pre" ? t("say1norm") : "" }) : t("say1later", { layer: layer + 1 });
-      return [t("say1", { width }), where];
+      const first = t("say1first", { norm: norm === "pre" ? t("say1norm") : "" });
+      const own = layer === 0 ? first : t("say1later", { layer: layer + 1 });
+      return [t("say1", { width }), kind === "cross" ? t("say1cross") : own];
     }
     case 2: return [t("say2"), kind === "cross" ? t("say2cross") : t("say2same")];
     case 5: return [t(kind === "decoder_self" ? "say5" : "say5none")];
@@ -119,7 +120,11 @@ export function walk() {
   if (!playingOn) stop();
   const { step } = state;
   shown = stage(choose);
-  const steps = Array.from({ length: STEPS }, (_, i) => [i + 1, [h("span", { class: "count" }, String(i + 1)), h("span", { class: "step-name" }, t(`step${i + 1}`))], `${i + 1}. ${t(`step${i + 1}`)}`]);
+  const steps = Array.from({ length: STEPS }, (_, i) => {
+    const [number, title] = [i + 1, t(`step${i + 1}`)];
+    return [number, [h("span", { class: "count" }, String(number)), h("span", { class: "step-name" }, title)], `${number}. ${title}`];
+  });
+  const control = (name, attributes, onclick) => h("button", { type: "button", "data-focus": `walk-${name}`, onclick, ...attributes }, t(name));
   const caption = h("div", { class: "caption" },
     h("p", { class: "label" }, `${step} / ${STEPS}`),
     h("h2", {}, t(`step${step}`)),
@@ -128,14 +133,14 @@ export function walk() {
     says(step).map((text) => h("p", {}, formula(text))),
     h("p", { class: "origin" }, t(STORED.has(step) ? "stored" : "computed")),
     h("div", { class: "buttons player" },
-      h("button", { type: "button", "data-focus": "walk-back", "aria-disabled": String(step === 1), onclick: () => go(step - 1) }, t("back")),
-      h("button", { type: "button", id: "play", "data-focus": "walk-play", onclick: play }, t("play")),
-      h("button", { type: "button", class: "primary", "data-focus": "walk-next", "aria-disabled": String(step === STEPS), onclick: () => go(step + 1) }, t("next"))),
+      control("back", { "aria-disabled": String(step === 1) }, () => go(step - 1)),
+      control("play", { id: "play" }, play),
+      control("next", { class: "primary", "aria-disabled": String(step === STEPS) }, () => go(step + 1))),
     h("p", { class: "hint keys-hint" }, t("walkKeys")));
   place(shown.ticks);
   return h("div", { class: "walk" },
     chooser(),
     choice("step", t("steps"), steps, step, go, { class: "choice steps" }),
-    h("div", { class: "walk-main" }, caption, h("div", { class: "stage", "data-step": step, "data-from": KINDS[state.kind].queries }, shown.element)),
+    h("div", { class: "walk-main" }, caption, h("div", { class: "stage", "data-step": step }, shown.element)),
     h("div", { class: "notes" }, h("p", { class: "hint" }, t("postNote")), proof()));
 }

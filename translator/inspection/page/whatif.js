@@ -2,7 +2,7 @@
 import { dot, follow, hidden, mix, softmax } from "./attention.js";
 import { keyPieces } from "./data.js";
 import { fixed, h, token, visible } from "./dom.js";
-import { largest, strip } from "./colour.js";
+import { largest, vectorRow } from "./colour.js";
 import { chooser } from "./chooser.js";
 import { detailed, state } from "./state.js";
 import { t } from "./strings.js";
@@ -17,12 +17,18 @@ export function whatif() {
   const shown = h("output", { for: "temperature", class: "number" });
   const rows = keyPieces(kind).map((piece, key) => {
     const [after, number] = [h("span", { class: "after" }), h("td", { class: "number" })];
-    const off = h("input", { type: "checkbox", "aria-label": t("silence", { key: visible(piece) }), disabled: hidden(kind, query, key), onchange: () => { silenced[off.checked ? "add" : "delete"](key); draw(); } });
-    const row = h("tr", { class: hidden(kind, query, key) ? "masked" : "" }, h("td", {}, off), h("th", { scope: "row" }, token(piece)), h("td", { class: "number" }, fixed(way.weights[key], 4)), number,
-      h("td", {}, h("span", { class: "bar-cell twin", "aria-hidden": "true" }, h("span", { class: "before", style: { width: `${way.weights[key] * 100}%` } }), after)));
+    const masked = hidden(kind, query, key);
+    const before = h("span", { class: "before", style: { width: `${way.weights[key] * 100}%` } });
+    const off = h("input", {
+      type: "checkbox", "aria-label": t("silence", { key: visible(piece) }), disabled: masked,
+      onchange: () => { silenced[off.checked ? "add" : "delete"](key); draw(); },
+    });
+    const row = h("tr", { class: masked && "masked" },
+      h("td", {}, off), h("th", { scope: "row" }, token(piece)), h("td", { class: "number" }, fixed(way.weights[key], 4)), number,
+      h("td", {}, h("span", { class: "bar-cell twin", "aria-hidden": "true" }, before, after)));
     return { row, after, number };
   });
-  const context = strip(way.mixed, { name: "Σ α · v", scale, focus: true });
+  const context = vectorRow(t("contextChanged"), way.mixed, { scale, focus: true, role: "result" });
   const cosine = h("p", { class: "readout", "aria-live": "polite" });
   function draw() {
     const temperature = 2 ** slider.value;
@@ -49,11 +55,10 @@ export function whatif() {
       h("div", { class: "slider" }, h("label", { for: "temperature" }, t("temperature")), slider, shown, h("button", { type: "button", onclick: reset }, t("reset"))),
       h("p", { class: "hint" }, t("temperatureHint")),
       h("div", { class: "scroll" }, h("table", { class: "keys" },
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("colOff")), h("th", { scope: "col" }, t("colToken")), h("th", { scope: "col" }, t("modelShare")), h("th", { scope: "col" }, t("changedShare")), h("td"))),
+        h("thead", {}, h("tr", {}, ["colOff", "colToken", "modelShare", "changedShare"].map((key) => h("th", { scope: "col" }, t(key))), h("td"))),
         h("tbody", {}, rows.map(({ row }) => row)))),
       h("section", { class: "group total" },
-        h("div", { class: "vector-row" }, h("span", { class: "vector-name" }, t("contextModel")), strip(way.mixed, { name: t("contextModel"), scale, focus: true })),
-        h("div", { class: "vector-row result" }, h("span", { class: "vector-name" }, t("contextChanged")), context)),
+        vectorRow(t("contextModel"), way.mixed, { scale, focus: true }), context),
       cosine));
   draw();
   return element;
