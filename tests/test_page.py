@@ -251,7 +251,8 @@ def test_any_token_is_shown_as_text(chromium: Browser, maps: AttentionMaps, tmp_
         sentence.text = HOSTILE[0] + sentence.text + HOSTILE[2]
         for i, piece in zip(range(1, len(sentence.pieces) - 1), HOSTILE, strict=False):
             sentence.pieces[i] = piece
-        sentence.words[0].text, sentence.words[0].known = HOSTILE[0], False
+        first = sentence.words[0]
+        first.text, first.span, first.known = HOSTILE[0], (0, len(HOSTILE[0])), False
     file = page.write(maps, tmp_path / "x.html")
     with opened(chromium, file) as window:
         for view in VIEWS:

@@ -7,8 +7,10 @@ import { chooser } from "./chooser.js";
 import { detailed, set, state } from "./state.js";
 import { t } from "./strings.js";
 
-/** A matrix as a picture with its name, its shape, and a frame around what is lit. */
-function picture(name, rows, { scale, pieces, above }) {
+const LABELLED = 24; // rows or columns up to which their pieces are named
+
+/** A matrix as a picture with its name, its shape, the pieces of its rows and columns, and a frame around what is lit. */
+export function picture(name, rows, { scale, pieces = [], above = [] }) {
   const [height, width] = [rows.length, rows[0].length];
   const canvas = h("canvas", { class: "pixels", role: "img", "aria-label": `${name}: ${height} × ${width}` });
   paint(canvas, rows.map((row) => Float64Array.from(row, (x) => x / scale)));
@@ -16,8 +18,8 @@ function picture(name, rows, { scale, pieces, above }) {
   const element = h("figure", { class: "matrix" },
     h("figcaption", {}, h("strong", {}, name), " ", h("span", { class: "sub number" }, `${height} × ${width}`)),
     h("div", { class: "matrix-body", style: { "--rows": height, "--columns": width } },
-      pieces && h("div", { class: "side" }, pieces.map((piece) => token(piece))),
-      above && h("div", { class: "above" }, above.map((piece) => h("span", {}, token(piece)))),
+      pieces.length <= LABELLED && h("div", { class: "side" }, pieces.map((piece) => token(piece))),
+      above.length <= LABELLED && h("div", { class: "above" }, above.map((piece) => h("span", {}, token(piece)))),
       h("div", { class: "cells" }, canvas, lit)));
   /** Frame a row and a column; null frames none. */
   element.light = (row, column) => {

@@ -23,9 +23,10 @@ function keyTable(headings, cells, { masked = () => false, foot = null, choose }
   const rows = keyPieces(state.kind).map((piece, key) => h("tr", {
     class: `${masked(key) ? "masked" : ""} ${key === state.key ? "chosen" : ""}`, onclick: () => choose(key),
   }, h("th", { scope: "row" }, token(piece)), cells(key).map(tableCell)));
-  const head = [t("colToken"), ...headings].map((heading) => (heading ? h("th", { scope: "col" }, heading) : h("td")));
+  const figures = cells(0).map((cell) => typeof cell === "string");
+  const head = headings.map((name, i) => (name ? h("th", { scope: "col", class: figures[i] && "number" }, name) : h("td")));
   const table = h("div", { class: "scroll" }, h("table", { class: "keys" },
-    h("thead", {}, h("tr", {}, head)),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("colToken")), head)),
     h("tbody", {}, rows),
     foot && h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("colSum")), foot.map(tableCell)))));
   return { rows, table };

@@ -1,8 +1,9 @@
 /** Attention being learnt: the same pair through the snapshots of a training run. */
-import { allHeads, manifest, matrix } from "./data.js";
+import { KINDS, allHeads, keyPieces, manifest, matrix, predicts, source } from "./data.js";
 import { fixed, h, svg } from "./dom.js";
 import { thumbnail } from "./colour.js";
 import { kindChoice } from "./chooser.js";
+import { picture } from "./matrix.js";
 import { set, state } from "./state.js";
 import { knows, t } from "./strings.js";
 
@@ -28,6 +29,10 @@ export function training() {
   const { kind, layer, head, snapshot } = state;
   const name = `history.${kind}.weights`;
   const at = t("stepN", { step: steps[snapshot].toLocaleString("en") });
+  const map = picture(t("layerHead", { layer: layer + 1, head: head + 1 }), matrix(name, snapshot, layer, head), {
+    scale: 1, pieces: KINDS[kind].queries === "target" ? predicts : source, above: keyPieces(kind),
+  });
+  map.light(null, null);
   const slider = h("input", {
     type: "range", id: "snapshot", min: 0, max: steps.length - 1, step: 1, value: snapshot, "data-focus": "snapshot",
     "aria-valuetext": at, oninput: () => set({ snapshot: Number(slider.value) }),
@@ -37,9 +42,7 @@ export function training() {
     h("p", { class: "lead" }, t("trainingSay")),
     h("div", { class: "slider" }, h("label", { for: "snapshot" }, at), slider),
     h("div", { class: "training-main" },
-      h("figure", { class: "stage" },
-        h("figcaption", {}, t(kind), " · ", t("layerHead", { layer: layer + 1, head: head + 1 })),
-        thumbnail(matrix(name, snapshot, layer, head))),
+      h("div", { class: "stage" }, map),
       h("div", { class: "heads", style: { "--columns": manifest.model.heads } }, allHeads(kind).map(([l, n]) =>
         h("button", {
           type: "button", class: "thumb", "aria-pressed": String(l === layer && n === head), "data-focus": `t${l}.${n}`,
