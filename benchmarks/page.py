@@ -13,9 +13,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import torch
+from playwright.sync_api import Browser
 
 from tests.browser import Opened, browser, opened
 from translator.config import ModelConfig
@@ -67,14 +70,18 @@ def main() -> None:
             print("   ", ", ".join(f"{view} {time:.0f}" for view, time in times.items()), "ms")
         if args.pictures:
             file = page.write(translator.attention("I am a student."), Path(folder) / "x.html")
-            for width, height in ((1280, 800), (390, 844)):
-                for theme in ("light", "dark"):
-                    with opened(chromium, file, width=width, height=height, theme=theme) as window:
-                        for view in VIEWS:
-                            for language in ("en", "ko"):
-                                window.go(f"#cross/{view}/{language}")
-                                name = f"{view}.{language}.{width}.{theme}.png"
-                                window.page.screenshot(path=args.pictures / name, full_page=width < 1000)
+            take_pictures(chromium, file, args.pictures)
+
+
+def take_pictures(chromium: Browser, file: Path, folder: Path) -> None:
+    """Every view, at two widths, in both themes and languages."""
+    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for (width, height), theme in product(((1280, 800), (390, 844)), themes):
+        with opened(chromium, file, width=width, height=height, theme=theme) as window:
+            for view, language in product(VIEWS, ("en", "ko")):
+                window.go(f"#cross/{view}/{language}")
+                name = f"{view}.{language}.{width}.{theme}.png"
+                window.page.screenshot(path=folder / name, full_page=width < 1000)
 
 
 def sides(maps: AttentionMaps) -> str:
