@@ -5,9 +5,9 @@
     python scripts/export_attention.py runs/everyday --source "I am a student." --checkpoints all
     python scripts/export_attention.py runs/everyday --input english.txt --out maps
 
-For one sentence: NAME.attn.json and NAME.attn.npz (all the numbers, docs/attention-bundle.md), .csv, .align (hard
-links, Pharaoh), .bertviz.json, and pictures as PNG, SVG and PDF. For a file, a sentence a line: the numbers of
-each without details, and index.json, which lists them.
+For one sentence: NAME.html, a page to open in a browser and walk through; NAME.attn.json and NAME.attn.npz (all
+the numbers, docs/attention-bundle.md), .csv, .align (hard links, Pharaoh), .bertviz.json, and pictures as PNG, SVG
+and PDF. For a file, a sentence a line: the numbers of each without details, and index.json, which lists them.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ ORDER = [
     "attention", "model", "packing", "decoding", "scoring", "optimization", "distributed", "checkpoint",
     "preparation", "reporting", "training", "inspection.words", "inspection.measures", "inspection.bundle",
     "inspection.maps", "inspection.history", "inspection.alignment", "inspection.model_one",
-    "inspection.figures", "inspection.exports", "inspection.curves", "export", "translate", "lines", "prompt",
-    "samples",
+    "inspection.figures", "inspection.page", "inspection.exports", "inspection.curves", "export", "translate",
+    "lines", "prompt", "samples",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -248,7 +248,7 @@ def test_evaluate(toy_run: ToyRun, tmp_path: Path) -> None:
 
 
 ENDINGS = [
-    "attn.json", "attn.npz", "csv", "align", "bertviz.json",
+    "html", "attn.json", "attn.npz", "csv", "align", "bertviz.json",
     *(f"{kind}.{suffix}"
       for kind in ("cross", "cross-words", "cross-layer", "cross-heads", "encoder-heads", "decoder-heads", "three")
       for suffix in ("png", "svg", "pdf")),

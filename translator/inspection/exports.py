@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from translator.errors import UserError
-from translator.inspection import figures
+from translator.inspection import figures, page
 from translator.inspection.alignment import hard_links, pharaoh
 from translator.inspection.maps import KINDS, AttentionMaps
 from translator.scoring import Links
 
 
 def write_bundle(maps: AttentionMaps, directory: Path, name: str) -> list[Path]:
-    """Write all about one sentence pair, data and pictures; `maps.best` must be known. Returns the paths."""
+    """Write all about one sentence pair, page, data and pictures; `maps.best` must be known. Returns the paths."""
     assert maps.best is not None
     layer, head = maps.best.layer, maps.best.head
-    files = maps.save(directory, name)
+    files = [page.write(maps, directory / f"{name}.html"), *maps.save(directory, name)]
     writers = {"csv": write_csv, "align": write_pharaoh, "bertviz.json": write_bertviz}
     for suffix, write in writers.items():
         files.append(directory / f"{name}.{suffix}")
