@@ -29,7 +29,7 @@ demo: .venv/core.done
 	@echo; echo "== Where it looked"
 	@$(BIN)/python scripts/export_attention.py $(RUN) --source "I am a student."
 	@echo; echo "Everything is in $(RUN): the model in best/, the tokenizers in tokenizer/, the attention maps in attention/."
-	@echo "Look at  $(RUN)/attention/i-am-a-student.cross.png  and then try"
+	@echo "Open  $(RUN)/attention/i-am-a-student.html  in a browser and walk through it, and then try"
 	@echo "  $(BIN)/python scripts/translate.py $(RUN) \"My younger brother bought three apples.\""
 	@echo "  $(BIN)/python scripts/translate.py $(RUN)                  (a prompt)"
 	@echo "  $(BIN)/python scripts/export_attention.py $(RUN) --source \"Where is the library?\""
@@ -54,7 +54,7 @@ clean:
 	@touch $@
 
 .venv/all.done: pyproject.toml | .venv/bin/pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev,fast]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev,fast,logs]'
 	@touch $@ .venv/core.done
 
 .venv/bin/pip:

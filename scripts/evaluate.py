@@ -24,12 +24,11 @@ def main() -> None:
     if args.beam < 1:
         raise UserError(f"--beam must be at least 1, not {args.beam}")
 
-    from translator.config import SourceConfig
     from translator.corpus import read_pairs
     from translator.scoring import score
     from translator.translate import Translator
 
-    pairs = read_pairs(SourceConfig(path=args.data))
+    pairs = read_pairs(args.data)
     translator = Translator.load(args.run)
     start = time.perf_counter()
     hypotheses = translator.translate([english for english, _ in pairs], args.beam)

@@ -2,15 +2,18 @@
 
     python scripts/export_attention.py runs/everyday --source "I am a student."
     python scripts/export_attention.py runs/everyday --source "I am a student." --target "저는 학생이에요."
+    python scripts/export_attention.py runs/everyday --source "I am a student." --checkpoints all
+    python scripts/export_attention.py runs/everyday --input english.txt --out maps
 
-Writes NAME.attn.npz (arrays) with NAME.attn.json (labels), NAME.cross.png and .svg (one head of cross-attention,
-large) and NAME.cross-heads.png and .svg (all of them), where NAME is made from the sentence.
+For one sentence: NAME.html, a page to open in a browser and walk through; NAME.attn.json and NAME.attn.npz (all
+the numbers, docs/attention-bundle.md), .csv, .align (hard links, Pharaoh), .bertviz.json, and pictures as PNG, SVG
+and PDF. For a file, a sentence a line: the numbers of each without details, and index.json, which lists them.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -21,14 +24,14 @@ def main() -> None:
     """Parse the arguments, compute the maps, write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run directory, such as runs/everyday")
-    parser.add_argument("--source", required=True, help="an English sentence")
+    text = parser.add_mutually_exclusive_group(required=True)
+    text.add_argument("--source", help="an English sentence")
+    text.add_argument("--input", type=Path, help="a file of English sentences; after a tab, Korean to look at")
     parser.add_argument("--target", help="a Korean translation to look at instead of the model's own")
     parser.add_argument("--beam", type=int, default=1, help="hypotheses kept at each step; 1 is greedy (default)")
-    parser.add_argument(
-        "--layer",
-        type=int,
-        help="decoder layer of the large picture, from 1; default: that of the head that aligns best",
-    )
+    parser.add_argument("--checkpoints", choices=["all"], help="look with every snapshot of the run too")
+    parser.add_argument("--layer", type=int, help="decoder layer of the large pictures, from 1; default: the one "
+                        "that aligns best")  # fmt: skip
     parser.add_argument("--head", type=int, help="its head, from 1")
     parser.add_argument("--out", type=Path, help="folder to write to; default: RUN/attention")
     args = parser.parse_args()
@@ -36,44 +39,41 @@ def main() -> None:
         raise UserError(f"--beam must be at least 1, not {args.beam}")
     if (args.layer is None) != (args.head is None):
         raise UserError("--layer and --head go together")
+    if args.input and (args.target is not None or args.checkpoints):
+        raise UserError("--target and --checkpoints go with --source, not with --input")
 
     from translator.checkpoint import RunDirectory
-    from translator.inspection.figures import draw_head, draw_heads, save
+    from translator.inspection.exports import file_name, read_sentences, write_bundle, write_sentences
+    from translator.inspection.history import add_history
+    from translator.inspection.maps import describe
+    from translator.scoring import AligningHead
     from translator.translate import Translator
 
     translator = Translator.load(args.run)
+    sizes = describe(translator.model)
+    layers, heads = sizes["decoder_layers"], sizes["heads"]
+    best = translator.aligning_head or AligningHead(layers - 1, 0)
+    if args.layer is not None:
+        best = dataclasses.replace(best, layer=args.layer - 1, head=args.head - 1)
+    if not (0 <= best.layer < layers and 0 <= best.head < heads):
+        raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")
+    translator.aligning_head = best
+    out = args.out or Path(args.run) / "attention"
+    if args.input:
+        sentences = read_sentences(args.input)
+        maps = (translator.attention(*sentence, args.beam, details=False) for sentence in sentences)
+        print(f"{write_sentences(maps, out)} lists {len(sentences)} sentences")
+        return
     if unknown := translator.unknown_words(args.source):
         print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
-    maps = translator.attention(args.source, args.target, args.beam)
-    layers, heads = maps.cross.shape[:2]
-    if args.layer is not None:
-        layer, head = args.layer - 1, args.head - 1
-    else:  # what training found; nothing yet if it was stopped before its first validation
-        found = RunDirectory(args.run).header().get("aligning_head", f"{layers - 1} 0")
-        layer, head = map(int, found.split())
-    if not (0 <= layer < layers and 0 <= head < heads):
-        raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")
-
-    out = args.out or Path(args.run) / "attention"
-    name = file_name(args.source)
-    files = maps.save(out, name)
-    for kind, figure in (("cross", draw_head(maps, layer, head)), ("cross-heads", draw_heads(maps))):
-        for suffix in ("png", "svg"):
-            files.append(out / f"{name}.{kind}.{suffix}")
-            save(figure, files[-1])
-    print(f"{maps.source_text}  →  {maps.target_text}")
-    print(f"cross-attention of layer {layer + 1}, head {head + 1} is the large picture; in {out}:")
+    found = translator.attention(args.source, args.target, args.beam)
+    if args.checkpoints:
+        add_history(found, RunDirectory.open(args.run))
+    files = write_bundle(found, out, file_name(found.source.text))
+    print(f"{found.source.text}  →  {found.target.text}   (log-probability {found.logprobs.sum():.2f})")
+    print(f"cross-attention of layer {best.layer + 1}, head {best.head + 1} is the large picture; in {out}:")
     for file in files:
         print(f"  {file.name}")
-
-
-def file_name(sentence: str) -> str:
-    """A short name for a sentence's files.
-
-    >>> file_name("I don't know Minsu.")
-    'i-don-t-know-minsu'
-    """
-    return re.sub(r"\W+", "-", sentence.lower()).strip("-")[:60].strip("-") or "sentence"
 
 
 if __name__ == "__main__":

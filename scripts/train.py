@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 
 from translator.errors import run
 
@@ -22,46 +23,44 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that override the file's")
     args = parser.parse_args()
 
-    from tqdm import tqdm
-
     from translator.checkpoint import RunDirectory
     from translator.config import load_config
+    from translator.distributed import join_ranks
     from translator.preparation import prepare
+    from translator.samples import Samples
     from translator.training import Trainer
-    from translator.translate import Translator
 
     config = load_config(args.config, args.settings)
     directory = RunDirectory(config.run_dir)
-    print(f"Reading and cleaning the corpus for {directory.path} ...", file=sys.stderr)
-    corpus, data = prepare(config, directory)
-    trainer = Trainer(config, directory, data, corpus.validation)
-    if trainer.budget_used >= 1:
-        print(f"{directory.path} is trained already (chrF++ {trainer.progress.best_chrf:.1f} on validation).")
-        return
+    with join_ranks() as ranks, directory.locked() if ranks.main else nullcontext():
+        with ranks.main_first():
+            if ranks.main:
+                print(f"Reading and cleaning the corpus for {directory.path} ...", file=sys.stderr)
+            corpus, data = prepare(config, directory)
+        trainer = Trainer(config, directory, data, corpus.validation, ranks)
+        now, say = trainer.progress, trainer.report.say
+        if trainer.finished:
+            if ranks.main:
+                print(f"{directory.path} is trained already: {now.step:,} steps, {now.seconds / 60:.1f} minutes.")
+            return
 
-    translator = Translator(trainer.model, trainer.english, trainer.korean, directory.known_words())
-
-    def show_samples(step: int, model: object) -> None:
-        samples = config.validation.samples
-        for english, korean in zip(samples, translator.translate(samples), strict=True):
-            tqdm.write(f"    {english}  →  {korean}", file=sys.stderr)
-
-    parameters = sum(p.numel() for p in trainer.model.parameters())
-    kind = "bfloat16" if trainer.bfloat16 else "float32"
-    print(
-        f"{len(corpus.train):,} pairs, {trainer.english.size:,} English and {trainer.korean.size:,} Korean "
-        f"pieces, {parameters:,} parameters, {kind} on {trainer.device}",
-        file=sys.stderr,
-    )
-    if trainer.progress.step:
-        print(f"Going on from step {trainer.progress.step:,}.", file=sys.stderr)
-    trainer.train([show_samples])
-    done = trainer.progress
-    if trainer.interrupted:
-        print(f"Stopped at step {done.step:,}; the same command goes on from there.", file=sys.stderr)
-    else:
-        print(f"Trained {directory.path} in {done.seconds / 60:.1f} minutes, {done.step:,} steps; ", end="")
-        print(f"best validation chrF++ {done.best_chrf:.1f}.")
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        kind = "bfloat16" if trainer.bfloat16 else "float32"
+        say(
+            f"{len(corpus.train):,} pairs, {trainer.english.size:,} English and {trainer.korean.size:,} Korean "
+            f"pieces, {parameters:,} parameters, {kind} on {f'{ranks.size} × ' * (ranks.size > 1)}{trainer.device}"
+        )
+        if now.step:
+            say(f"Going on from step {now.step:,}.")
+        trainer.train([Samples(trainer, config.validation.samples)])
+        if not trainer.finished:
+            say(f"Stopped at step {now.step:,}; the same command goes on from there.")
+        elif ranks.main:
+            best = directory.header()
+            print(
+                f"Trained {directory.path} in {now.seconds / 60:.1f} minutes, {now.step:,} steps; in best/: "
+                f"step {best['step']}, validation loss {best['validation_loss']}, chrF++ {best['chrF++']}."
+            )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.batching import Example, collate, epoch_batches, pad
+from translator.batching import Example, Examples, TrainingData, ahead, collate, epoch_batches, pad
 from translator.tokenizer import BOS, EOS, PAD
 
 lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=80)
@@ -67,6 +72,39 @@ def test_collate(examples: list[Example]) -> None:
         assert (batch.target_out[row, n + 1 :] == PAD).all() and (batch.target_in[row, n + 1 :] == PAD).all()
 
 
+many_ids = st.lists(st.integers(0, 65_535), max_size=9)
+
+
+@given(st.lists(st.lists(st.tuples(many_ids, many_ids), max_size=5), max_size=5))
+def test_examples_come_back_from_their_files(chunks: list[list[Example]]) -> None:
+    wanted = [example for chunk in chunks for example in chunk]
+    with tempfile.TemporaryDirectory() as folder:
+        Examples.write(Path(folder), iter(chunks))
+        examples = Examples(Path(folder))
+        assert len(examples) == len(wanted)
+        assert [(list(english), list(korean)) for english, korean in examples] == wanted
+        assert examples.lengths.tolist() == [[len(english), len(korean)] for english, korean in wanted]
+        assert examples.lengths.shape == (len(wanted), 2)
+        for i in (-1, len(wanted)):
+            with pytest.raises(IndexError):
+                examples[i]
+
+
+def test_training_data_are_batches_of_its_examples_weighted() -> None:
+    examples = [([10 + i] * (i % 7 + 1), [40 + i] * (i % 5 + 1)) for i in range(20)]
+    lengths = np.array([[len(english), len(korean)] for english, korean in examples])
+    data = TrainingData(examples, lengths, np.array([2.0] * 10 + [1.0] * 10))
+    order = data.order(30, 1, 4)
+    assert order == epoch_batches(lengths, 30, 1, 4, data.weights) != data.order(30, 1, 5)
+    assert Counter(i for rows in order for i in rows) == {i: 2 if i < 10 else 1 for i in range(20)}
+    batch, wanted = data.batch([3, 1], epoch=0), collate([examples[3], examples[1]])
+    assert torch.equal(batch.source, wanted.source) and torch.equal(batch.target_out, wanted.target_out)
+
+    data.cut_anew = lambda i, epoch: ([i], [epoch])
+    batch = data.batch([3, 1], epoch=9)
+    assert batch.source.tolist() == [[3, EOS], [1, EOS]] and batch.target_out.tolist() == [[9, EOS]] * 2
+
+
 @given(st.lists(st.lists(st.integers(4, 99), max_size=9), min_size=1, max_size=9))
 def test_pad_adds_nothing_but_padding(rows: list[list[int]]) -> None:
     if not any(rows):
@@ -74,3 +112,21 @@ def test_pad_adds_nothing_but_padding(rows: list[list[int]]) -> None:
     padded = pad(rows)
     assert padded.dtype == torch.int64 and padded.size(1) == max(map(len, rows))
     assert [[i for i in row if i != PAD] for row in padded.tolist()] == rows
+
+
+@given(st.lists(st.integers(1, 9), max_size=20), st.integers(0, 5), st.integers(0, 20))
+def test_made_ahead_or_not_the_items_are_the_same(items: list[int], count: int, wanted: int) -> None:
+    assert list(ahead(iter(items), count)) == items
+    taken = ahead(iter(items), count)
+    assert [item for item, _ in zip(taken, range(wanted), strict=False)] == items[:wanted]
+
+
+def test_a_mistake_made_ahead_reaches_the_caller() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("here")
+
+    found = ahead(items(), 3)
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="here"):
+        next(found)

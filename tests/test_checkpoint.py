@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+import os
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,28 +36,21 @@ def model_of(run: RunDirectory, **changes: object) -> Transformer:
     return Transformer(config, run.tokenizer("en").size, run.tokenizer("ko").size)
 
 
-def writer(text: str) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    return write
-
-
-def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "file"
-    write_atomically(path, writer("old"))
+    write_atomically(path, b"old")
 
-    def half(temporary: Path) -> None:
-        assert path.read_text(encoding="utf-8") == "old"
-        temporary.write_text("ne", encoding="utf-8")
-        raise ZeroDivisionError
+    def full(descriptor: int) -> None:
+        assert path.read_bytes() == b"old"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(ZeroDivisionError):
-        write_atomically(path, half)
-    assert path.read_text(encoding="utf-8") == "old"
-    write_atomically(path, writer("new"))
-    assert path.read_text(encoding="utf-8") == "new"
-    assert [p.name for p in path.parent.iterdir()] == ["file"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match=r"file: cannot be written \(No space left on device\)"):
+            write_atomically(path, b"new")
+    assert [p.name for p in path.parent.iterdir()] == ["file"] and path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert [p.name for p in path.parent.iterdir()] == ["file"] and path.read_bytes() == b"new"
 
 
 def test_a_folder_that_holds_no_run(tmp_path: Path) -> None:
@@ -112,25 +108,68 @@ def test_weights_that_are_absent_or_damaged(run: RunDirectory) -> None:
         assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_checkpoints(run: RunDirectory) -> None:
-    assert run.load_checkpoint() is None
-    state = {"progress": {"step": 3}, "model": {"w": torch.randn(300, 30)}, "random": torch.get_rng_state()}
-    run.save_checkpoint(state)
-    loaded = run.load_checkpoint()
-    assert loaded is not None and loaded["progress"] == {"step": 3}
-    assert torch.equal(loaded["model"]["w"], state["model"]["w"])  # type: ignore[index]
+def state(step: int) -> dict[str, Any]:
+    return {"progress": {"step": step}, "model": {"w": torch.randn(300, 30)}, "random": [torch.get_rng_state()]}
 
-    path = run.path / "checkpoints" / "last.pt"
-    data = path.read_bytes()
-    for damaged in (b"", b"junk", data[: len(data) // 2]):
-        path.write_bytes(damaged)
-        with pytest.raises(UserError, match="damaged") as error:
-            run.load_checkpoint()
-        assert str(path) in str(error.value) and "\n" not in str(error.value)
-    torch.save({"code": Path("x")}, path)  # an object that unpickling would have to build
-    with pytest.raises(UserError, match="damaged") as error:
+
+def kept(run: RunDirectory) -> list[int]:
+    return [int(path.name.split("-")[1]) for path in sorted((run.path / "checkpoints").iterdir())]
+
+
+def test_the_last_two_checkpoints_are_kept(run: RunDirectory) -> None:
+    assert run.load_checkpoint() is None
+    for step in (3, 999, 1000, 20_000):
+        saved = state(step)
+        run.save_checkpoint(step, saved)
+        torch.testing.assert_close(run.load_checkpoint(), saved, rtol=0, atol=0)
+    assert kept(run) == [1000, 20_000]
+    run.save_checkpoint(20_000, state(20_000))
+    assert kept(run) == [1000, 20_000]
+    run.save_checkpoint(1500, state(1500))  # resumed from 1000, for 20,000 was damaged
+    assert kept(run) == [1000, 1500]
+
+
+@given(st.data())
+def test_a_checkpoint_with_any_byte_changed_or_missing_is_passed_over(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    run = RunDirectory(tmp_path_factory.getbasetemp() / "checkpoints-damaged")
+    torch.manual_seed(0)
+    run.save_checkpoint(1, state(1))
+    run.save_checkpoint(2, state(2))
+    newest = max((run.path / "checkpoints").iterdir())
+    content = bytearray(newest.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[place] ^= data.draw(st.integers(1, 255))
+    else:
+        content = content[:place]
+    newest.write_bytes(content)
+    found = run.load_checkpoint()
+    assert found is not None and found["progress"]["step"] == 1
+
+
+def test_no_checkpoint_is_whole(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    for step in (1, 2):
+        run.save_checkpoint(step, state(step))
+    for path in (run.path / "checkpoints").iterdir():
+        path.write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"checkpoints: none is whole; delete this folder"):
         run.load_checkpoint()
-    assert "\n" not in str(error.value)
+    assert capsys.readouterr().err.count("is damaged") == 2
+
+
+def test_a_checkpoint_is_data_not_code(run: RunDirectory) -> None:
+    run.save_checkpoint(1, {"code": Path("x")})  # an object that unpickling would have to build
+    with pytest.raises(pickle.UnpicklingError):
+        run.load_checkpoint()
+
+
+def test_a_lock_is_held_by_one(run: RunDirectory) -> None:
+    with run.locked(), pytest.raises(UserError, match="another process"), RunDirectory(run.path).locked():
+        pass
+    with run.locked():
+        pass
 
 
 @given(st.lists(st.integers(1, 50), max_size=9), st.integers(0, 50), st.sampled_from(["", "{", '{"step": 1']))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.toy import ROOT
 from translator import config as module
-from translator.config import Config, SourceConfig, load_config, save_config
+from translator.config import Config, SourceConfig, load_config, to_yaml
 from translator.errors import UserError
 
 
@@ -209,5 +209,5 @@ def test_what_is_saved_is_loaded_again(
     config = load_config(write(folder, ""), [f"seed={seed}", f"model.norm={norm}", f"data.sources=['{path}']"])
     config.validation.samples = samples
     config.train.learning_rate = rate
-    save_config(config, folder / "saved.yaml")
+    write(folder, to_yaml(config), "saved.yaml")
     assert load_config(folder / "saved.yaml") == config

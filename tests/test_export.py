@@ -59,7 +59,7 @@ def test_the_same_searches(norm: Any, tokenizers: tuple[Tokenizer, Tokenizer], t
     model = tiny_model(english.size, korean.size, norm=norm)
     export(model, replace(SIZES, norm=norm), english, korean, tmp_path)
     plain = Translator(model, english, korean, set())
-    fast = Translator(model, english, korean, set(), ExportedModel(tmp_path, "float32"))
+    fast = Translator(model, english, korean, set(), exported=ExportedModel(tmp_path, "float32"))
     for search in (Search(), Search(min_length=5, max_length=7)):
         for [a], [b] in zip(plain.hypotheses(TEXTS, search), fast.hypotheses(TEXTS, search), strict=True):
             assert (a.ids, a.finished) == (b.ids, b.finished)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.toy import tiny_model
 from translator.config import TrainConfig
-from translator.optimization import build_optimizers, rate_factor, set_rate
+from translator.optimization import apply_gradients, build_optimizers, move_average, rate_factor, set_rate
 
 SCHEDULES: tuple[Literal["linear", "cosine", "inverse_sqrt"], ...] = ("linear", "cosine", "inverse_sqrt")
 schedules = st.sampled_from(SCHEDULES)
@@ -98,3 +98,34 @@ def test_a_step_moves_every_parameter_and_finds_lower_ground(kind: Literal["adam
     assert losses[-1] < losses[0]
     still = [n for (n, p), b in zip(model.named_parameters(), before, strict=True) if torch.equal(p, b)]
     assert all("key.bias" in name for name in still), still  # softmax does not feel a key's bias
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_gradients_that_are_no_numbers_change_nothing(kind: Literal["adamw", "muon"]) -> None:
+    """Neither weights nor what the optimisers remember: the steps after are as if the bad one had not been."""
+    models = [tiny_model(), tiny_model()]
+    runs = [build_optimizers(model, TrainConfig(optimizer=kind)) for model in models]
+    for step in range(4):
+        for bad in (False, True) if step == 2 else (False,):
+            for model, optimizers in zip(models, runs, strict=True):
+                torch.manual_seed(step)
+                for parameter in model.parameters():
+                    parameter.grad = torch.randn_like(parameter)
+                if bad and model is models[0]:
+                    continue
+                if bad:
+                    next(model.parameters()).grad[0] = torch.nan  # type: ignore[index]
+                apply_gradients(optimizers, torch.tensor(not bad))
+                assert all(parameter.grad is None for parameter in model.parameters())
+    torch.testing.assert_close(models[0].state_dict(), models[1].state_dict(), rtol=0, atol=0)
+
+
+def test_a_moving_average_forgets_where_it_began() -> None:
+    average, model = tiny_model(seed=1), tiny_model(seed=2)
+    start = average.output.weight.clone()
+    move_average(average, model, decay=0.75, step=1000)
+    torch.testing.assert_close(average.output.weight, 0.75 * start + 0.25 * model.output.weight)
+    for step in range(200):
+        move_average(average, model, decay=0.75, step=step)
+    torch.testing.assert_close(average.state_dict(), model.state_dict())
+    assert average.output.weight is average.target_embedding.tokens.weight

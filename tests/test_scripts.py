@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,8 @@ def mistake(done: subprocess.CompletedProcess[bytes]) -> str:
         ("translate.py", "RUN --input toy.yaml --output toy.yaml", "--output is the --input"),
         ("evaluate.py", "RUN --data test.tsv --beam 0", "--beam must be at least 1"),
         ("export_attention.py", "RUN --source x --layer 1", "--layer and --head go together"),
+        ("export_attention.py", "RUN --input x --target y", "go with --source, not with --input"),
+        ("evaluate_alignment.py", "RUN --data x --gold y --valid-data z", "--valid-gold go together"),
     ],
 )
 def test_mistakes_seen_at_once(script: str, arguments: str, wanted: str, toy_run: ToyRun) -> None:
@@ -83,6 +86,7 @@ def test_mistakes_seen_at_once(script: str, arguments: str, wanted: str, toy_run
         ("translate.py", "RUN x --precision int8", "needs the engine ctranslate2"),
         ("evaluate.py", "RUN --data absent.tsv", "absent.tsv: no such file"),
         ("export_attention.py", "RUN --source x --layer 3 --head 1", "layers 1 to 2 with heads 1 to 2"),
+        ("evaluate_alignment.py", "RUN --data test.tsv --gold absent", "absent: no such file of alignments"),
     ],
 )
 def test_mistakes_seen_later(
@@ -111,17 +115,18 @@ def test_training_tells_how_it_goes(toy_run: ToyRun) -> None:
     assert toy_run.stdout.startswith("Trained ") and toy_run.stdout.count("\n") == 1
     present = {str(p.relative_to(toy_run.path)) for p in toy_run.path.rglob("*") if p.is_file()}
     assert present >= {
-        "config.yaml", "corpus.json", "metrics.jsonl", "best/model.safetensors", "checkpoints/last.pt",
+        "config.yaml", "corpus.json", "metrics.jsonl", "best/model.safetensors", "lock",
         "tokenizer/en.model", "tokenizer/ko.model", "tokenizer/en.words", "snapshots/step-000300.safetensors",
     }  # fmt: skip
     assert not [name for name in present if name.endswith(".tmp")]
 
 
 def test_a_finished_run_is_not_trained_again(toy_run: ToyRun, capsys: pytest.CaptureFixture[str]) -> None:
-    files = [toy_run.path / name for name in ("best/model.safetensors", "checkpoints/last.pt", "metrics.jsonl")]
+    files = [toy_run.path / "best/model.safetensors", toy_run.path / "metrics.jsonl"]
+    files += (toy_run.path / "checkpoints").iterdir()
     before = [path.read_bytes() for path in files]
     run_here("train.py", toy_run.config)
-    assert "trained already" in capsys.readouterr().out
+    assert "trained already: 300 steps" in capsys.readouterr().out
     assert [path.read_bytes() for path in files] == before
 
 
@@ -242,6 +247,14 @@ def test_evaluate(toy_run: ToyRun, tmp_path: Path) -> None:
     assert scores["chrF++"]["score"] > 50
 
 
+ENDINGS = [
+    "html", "attn.json", "attn.npz", "csv", "align", "bertviz.json",
+    *(f"{kind}.{suffix}"
+      for kind in ("cross", "cross-words", "cross-layer", "cross-heads", "encoder-heads", "decoder-heads", "three")
+      for suffix in ("png", "svg", "pdf")),
+]  # fmt: skip
+
+
 def test_export_attention(toy_run: ToyRun, tmp_path: Path) -> None:
     sentence = "Jimin doesn't sell zebras!"
     done = run_script(
@@ -250,11 +263,50 @@ def test_export_attention(toy_run: ToyRun, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.decode() == "not in the training data: zebras\n"
     name = "jimin-doesn-t-sell-zebras"
-    endings = ["attn.json", "attn.npz", "cross.png", "cross.svg", "cross-heads.png", "cross-heads.svg"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"{name}.{ending}" for ending in endings)
+    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.{ending}" for ending in ENDINGS}
     text = done.stdout.decode()
-    assert all(f"{name}.{ending}" in text for ending in endings) and "layer 2, head 1" in text
+    assert all(f"{name}.{ending}" in text for ending in ENDINGS) and "layer 2, head 1" in text
     maps = AttentionMaps.load(tmp_path / f"{name}.attn.json")
-    assert maps.source_text == sentence and maps.target_text in text
+    assert maps.source.text == sentence and maps.target.text in text
+    assert [word.text for word in maps.source.words if not word.known] == ["zebras"]
+    assert maps.best is not None and (maps.best.layer, maps.best.head) == (1, 0)
     np.testing.assert_allclose(maps.cross.sum(-1), 1, atol=1e-6)
     assert (tmp_path / f"{name}.cross.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_export_attention_of_a_file(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("I like milk.\n\nThey buy bread.\t그들은 우유를 사요.\n", encoding="utf-8")
+    run_here("export_attention.py", toy_run.path, "--input", source, "--out", tmp_path / "out")
+    assert "index.json lists 2 sentences" in capsys.readouterr().out
+    index = json.loads((tmp_path / "out" / "index.json").read_text(encoding="utf-8"))
+    assert [entry["forced"] for entry in index] == [False, True]
+    assert index[1]["target"] == "그들은 우유를 사요."
+
+
+def test_evaluate_alignment(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(toy_run.path, run)
+    data, gold = tmp_path / "x.tsv", tmp_path / "x.align"
+    data.write_text("I like apples.\t저는 사과를 좋아해요.\nWe buy milk.\t우리는 우유를 사요.\n", encoding="utf-8")
+    gold.write_text("0-0 1-2 2-1\n0-0 1-2 2-1\n", encoding="utf-8")
+    files: list[str | Path] = ["--data", data, "--gold", gold]
+    run_here("evaluate_alignment.py", run, *files)
+    out = capsys.readouterr().out
+    assert "chosen by mutual information" in out and "IBM model 1" in out and "diagonal" in out
+    found = tmp_path / "found.align"
+    files += ["--valid-data", data, "--valid-gold", gold, "--checkpoints", "all", "--out", found]
+    run_here("evaluate_alignment.py", run, *files)
+    assert "chosen by alignment error rate" in capsys.readouterr().out
+    assert found.read_text(encoding="utf-8").count("\n") == 2
+    assert (run / "attention" / "alignment-curves.png").is_file()
+
+    best = RunDirectory(run).aligning_head()
+    outcome = json.loads((run / "alignment.json").read_text(encoding="utf-8"))
+    assert best is not None and best.chosen_by == "alignment error rate"
+    assert min(row["error_rate"] for row in outcome["scores"].values()) == 0  # the perfect links
+    run_here("export_attention.py", run, "--source", "I like apples.", "--checkpoints", "all")
+    maps = AttentionMaps.load(run / "attention" / "i-like-apples.attn.json")
+    assert maps.best == best
+    assert maps.history is not None and maps.history["curves"]["error_rate"] == outcome["curves"]["error_rate"]
+    assert (run / "attention" / "i-like-apples.history.png").is_file()

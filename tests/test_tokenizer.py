@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+import re
 import unicodedata
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from tests.toy import toy_pairs
 from translator.config import TokenizerConfig
 from translator.errors import UserError
-from translator.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalize, split_words
+from translator.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, _sample, normalize, split_words
 
 TYPES: tuple[Literal["unigram", "bpe"], ...] = ("unigram", "bpe")
 LINES = [sentence for pair in toy_pairs() for sentence in pair]
@@ -51,6 +54,62 @@ def test_the_letters_of_laughter_stay() -> None:
 def test_normalize_composes_and_unifies(text: str) -> None:
     assert normalize(unicodedata.normalize("NFD", text)) == normalize(unicodedata.normalize("NFC", text))
     assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in normalize(text))
+
+
+@given(anything | st.text(st.characters(max_codepoint=0x3FF)))
+def test_the_quick_way_to_normalise_gives_what_the_slow_one_gives(text: str) -> None:
+    slow = "".join(
+        " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
+    )
+    slow = unicodedata.normalize("NFC", slow)
+    parts = re.split("([\u3131-\u318e]+)", slow)  # every second is of ㅋ and its like, which stay
+    parts[::2] = [unicodedata.normalize("NFKC", part) for part in parts[::2]]
+    assert normalize(text) == " ".join("".join(parts).replace("▁", "_").split())
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@given(text=anything, seed=st.integers(0, 2**32 - 1))
+@example(text="저는 사과를 좋아해요.", seed=0)
+def test_a_cut_at_random_is_the_same_text(kind: Literal["unigram", "bpe"], text: str, seed: int) -> None:
+    tokenizer = TOKENIZERS[kind]
+    text = normalize(text)
+    ids = tokenizer.sample(text, 0.2, seed)
+    assert tokenizer.decode(ids) == text and all(EOS < i < tokenizer.size for i in ids)
+    tokenizer.sample("another text", 0.5, seed + 1 & 0xFFFFFFFF)
+    assert tokenizer.sample(text, 0.2, seed) == ids
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_cuts_differ_from_seed_to_seed(kind: Literal["unigram", "bpe"]) -> None:
+    tokenizer, line = TOKENIZERS[kind], LINES[1]
+    cuts = Counter(tuple(tokenizer.sample(line, 0.2, seed)) for seed in range(200))
+    assert len(cuts) > 1 and tuple(tokenizer.encode(line)) in cuts
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_many_lines_are_cut_as_one_by_one(kind: Literal["unigram", "bpe"]) -> None:
+    tokenizer = TOKENIZERS[kind]
+    assert tokenizer.encode_lines(LINES) == [tokenizer.encode(line) for line in LINES]
+    assert tokenizer.encode_lines([]) == [] and tokenizer.encode_lines([""]) == [[]]
+
+
+@given(st.lists(st.text(max_size=3), max_size=30), st.integers(1, 30), st.randoms())
+def test_the_sample_of_lines_is_the_same_in_any_order(lines: list[str], size: int, rng: random.Random) -> None:
+    sample = _sample(iter(lines), size)
+    assert len(sample) == min(size, len(lines))
+    rest = iter(lines)
+    assert all(line in rest for line in sample), "in their order"
+    shuffled = list(lines)
+    rng.shuffle(shuffled)
+    assert Counter(_sample(shuffled, size)) == Counter(sample)
+    assert not Counter(_sample(lines, size - 1)) - Counter(sample) if size > 1 else True
+
+
+def test_a_tokenizer_learns_from_max_lines_alone() -> None:
+    few = dataclasses.replace(TokenizerConfig(), max_lines=300)
+    chosen = _sample(LINES, 300)
+    assert Tokenizer.train(LINES, 380, few).model == Tokenizer.train(chosen, 380, TokenizerConfig()).model
+    assert Tokenizer.train(LINES, 380, few).model != TOKENIZERS["unigram"].model
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -135,3 +194,30 @@ def test_split_words_loses_only_white_space(text: str) -> None:
         marks = [unicodedata.category(c).startswith("P") for c in word]
         assert all(marks) or not (marks[0] or marks[-1])
     assert split_words(" ".join(words)) == words
+
+
+@given(st.sampled_from(TYPES), st.lists(st.integers(0, 379), max_size=10), anything)
+def test_spans_say_which_characters_each_piece_wrote(
+    kind: Literal["unigram", "bpe"], drawn: list[int], text: str
+) -> None:
+    tokenizer = TOKENIZERS[kind]
+    for ids in ([i for i in drawn if i < tokenizer.size], [BOS, *tokenizer.encode(text), EOS]):
+        written, spans = tokenizer.decode(ids), tokenizer.spans(ids)
+        assert len(spans) == len(ids) and spans == sorted(spans)
+        covered = {place for start, end in spans for place in range(start, end)}
+        assert covered >= {place for place, char in enumerate(written) if char != " "}
+        for id, piece, (start, end) in zip(ids, tokenizer.pieces(ids), spans, strict=True):
+            assert 0 <= start <= end <= len(written)
+            if id <= EOS:
+                assert start == end
+            elif not piece.startswith("<0x"):
+                assert "".join(written[start:end].split()) == "".join(piece.replace("▁", " ").split())
+
+
+def test_each_byte_piece_stands_for_its_whole_character() -> None:
+    tokenizer = TOKENIZERS["unigram"]
+    ids = tokenizer.encode("뷁🙂")
+    bytes_ = [
+        span for piece, span in zip(tokenizer.pieces(ids), tokenizer.spans(ids), strict=True) if "<0x" in piece
+    ]
+    assert bytes_ == [(0, 1)] * 3 + [(1, 2)] * 4

@@ -6,31 +6,85 @@ and numbers that is only ever read with `weights_only=True`.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import math
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from translator.config import Config, load_config, save_config
-from translator.errors import UserError
+from translator.batching import Batch
+from translator.config import Config, load_config, to_yaml
+from translator.errors import UserError, warn
 from translator.model import Transformer
+from translator.scoring import AligningHead, AlignmentScore
 from translator.tokenizer import Tokenizer
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file, then rename it: `path` is the old file or the new one, never half."""
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write aside, flush to the disk, rename: `path` is the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    write(temporary)
-    with open(temporary, "r+b") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if os.name == "posix":  # the new name must reach the disk too
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot_be_written(path, error) from None
+
+
+def _cannot_be_written(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path}: cannot be written ({error.strerror}); once that is mended, the same command goes on from the "
+        "last checkpoint"
+    )
+
+
+@dataclass
+class Progress:
+    """Where a run stands; part of every checkpoint."""
+
+    step: int = 0
+    """Updates made, those left out for a loss that is no number included."""
+    epoch: int = 0
+    """Whole passes over the corpus made."""
+    batch: int = 0
+    """Batches taken of the epoch under way."""
+    batches: int = 1
+    """Batches in the epoch under way."""
+    seconds: float = 0.0
+    """Training time in all sittings, validation included."""
+    best: float = -math.inf
+    """Highest validation chrF++ so far, or highest negative loss, as `validation.metric` says."""
+    stale: int = 0
+    """Validations since then."""
+    snapshots: int = 0
+    """Copies of the weights written so far."""
+    bad_steps: int = 0
+    """Steps in a row, up to now, whose loss was no number."""
+    loss_sum: float = 0.0
+    """Nats in the steps since the last line of metrics.jsonl."""
+    tokens: int = 0
+    """Target tokens in them."""
+    norm: float = 0.0
+    """Length of the newest gradient."""
 
 
 class RunDirectory:
@@ -55,12 +109,12 @@ class RunDirectory:
 
     def save_config(self, config: Config) -> None:
         """Write config.yaml."""
-        write_atomically(self.path / "config.yaml", lambda path: save_config(config, path))
+        write_atomically(self.path / "config.yaml", to_yaml(config).encode())
 
     def save_report(self, report: dict[str, object]) -> None:
         """Write corpus.json: the sources, counts, and what cleaning dropped."""
         text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
-        write_atomically(self.path / "corpus.json", lambda path: _write_text(path, text))
+        write_atomically(self.path / "corpus.json", text.encode())
 
     def report(self) -> dict[str, object]:
         """Read corpus.json; empty if it is not there."""
@@ -74,8 +128,7 @@ class RunDirectory:
 
     def save_tokenizer(self, language: str, tokenizer: Tokenizer) -> None:
         """Write a tokenizer's model."""
-        path = self.path / "tokenizer" / f"{language}.model"
-        write_atomically(path, lambda path: _write_bytes(path, tokenizer.model))
+        write_atomically(self.path / "tokenizer" / f"{language}.model", tokenizer.model)
 
     def known_words(self) -> set[str]:
         """English words of the training data, in lower case."""
@@ -84,7 +137,7 @@ class RunDirectory:
     def save_known_words(self, words: set[str]) -> None:
         """Write tokenizer/en.words, a word a line."""
         text = "\n".join(sorted(words)) + "\n"
-        write_atomically(self.path / "tokenizer" / "en.words", lambda path: _write_text(path, text))
+        write_atomically(self.path / "tokenizer" / "en.words", text.encode())
 
     def save_weights(self, name: str, model: nn.Module, header: dict[str, str]) -> None:
         """Write weights as `name`.safetensors, with `header` and the tokenizers' fingerprints in the same file."""
@@ -94,7 +147,7 @@ class RunDirectory:
         tensors = {
             k: v.contiguous() for k, v in model.state_dict().items() if seen.setdefault(v.data_ptr(), k) == k
         }
-        write_atomically(self.path / f"{name}.safetensors", lambda path: save_file(tensors, path, metadata=header))
+        write_atomically(self.path / f"{name}.safetensors", safetensors.torch.save(tensors, metadata=header))
 
     def load_model(self, name: str = "best/model", device: str = "cpu") -> Transformer:
         """The model with the weights of `name`, for translating."""
@@ -125,27 +178,84 @@ class RunDirectory:
         with safe_open(self.path / f"{name}.safetensors", framework="pt") as file:
             return dict(file.metadata())
 
-    def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Write all that training needs to go on."""
-        write_atomically(self.path / "checkpoints" / "last.pt", lambda path: torch.save(state, path))
+    def snapshots(self) -> list[tuple[int, str]]:
+        """(step, name for `load_model`) of the weights kept along the way, first to last."""
+        names = sorted(path.stem for path in (self.path / "snapshots").glob("step-*.safetensors"))
+        return [(int(name.removeprefix("step-")), f"snapshots/{name}") for name in names]
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
-        """What `save_checkpoint` wrote last, or None."""
-        path = self.path / "checkpoints" / "last.pt"
+    def save_alignment(
+        self, best: AligningHead, scores: dict[str, AlignmentScore], curves: dict[str, list[float]] | None
+    ) -> None:
+        """Write alignment.json: how well the best weights align, and which of their heads does best."""
+        outcome = {
+            "step": self.header()["step"],
+            "best": asdict(best),
+            "scores": {name: asdict(score) for name, score in scores.items()},
+            "curves": curves,
+        }
+        text = json.dumps(outcome, indent=1) + "\n"
+        write_atomically(self.path / "alignment.json", text.encode())
+
+    def alignment(self) -> dict[str, Any] | None:
+        """Read alignment.json; None if it is not there or was made of other weights."""
+        path = self.path / "alignment.json"
         if not path.is_file():
             return None
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{path}: damaged ({reason}); delete it to train from the start") from None
-        return state
+        outcome: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return outcome if outcome["step"] == self.header()["step"] else None
 
-    def log(self, record: dict[str, object]) -> None:
-        """Append a line to metrics.jsonl."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    def aligning_head(self) -> AligningHead | None:
+        """The head of the best weights to look at first: by gold alignments where they were evaluated, else what
+        training found; None if it was stopped before its first validation."""
+        if (evaluated := self.alignment()) is not None:
+            return AligningHead(**evaluated["best"])
+        header = self.header()
+        if "aligning_head" not in header:
+            return None
+        layer, head = header["aligning_head"].split()
+        return AligningHead(int(layer), int(head))
+
+    def save_checkpoint(self, step: int, state: dict[str, Any]) -> None:
+        """Write all that training needs to go on after `step`; the checkpoint before it is kept as well.
+
+        The name carries the checksum (as those of torch.hub do), so that one rename publishes both.
+        """
+        buffer = io.BytesIO()  # torch.save into a file hides why the disk refused
+        torch.save(state, buffer)
+        digest = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
+        path = self.path / "checkpoints" / f"step-{step:08d}-{digest}.pt"
+        write_atomically(path, buffer.getbuffer())
+        before = [other for other in self._checkpoints() if other.name < f"step-{step:08d}"]
+        for other in {*path.parent.glob("step-*")} - {path, *before[-1:]}:  # older, torn, of a future that was cut
+            other.unlink()
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """What `save_checkpoint` wrote last, or before that where the last is damaged; None if it never did."""
+        for path in reversed(self._checkpoints()):
+            data = path.read_bytes()
+            if path.stem.endswith(hashlib.sha256(data).hexdigest()[:16]):
+                state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+                return state
+            warn(f"{path} is damaged (its checksum differs)")
+        if damaged := self._checkpoints():
+            raise UserError(f"{damaged[0].parent}: none is whole; delete this folder to train from the start")
+        return None
+
+    def _checkpoints(self) -> list[Path]:
+        """The oldest first."""
+        return sorted((self.path / "checkpoints").glob("step-*.pt"))
+
+    def log(self, record: dict[str, object], name: str = "metrics") -> None:
+        """Append a line to metrics.jsonl (or another name's)."""
+        path = self.path / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # before the checkpoint that counts on it
+        except OSError as error:
+            raise _cannot_be_written(path, error) from None
 
     def cut_log(self, step: int) -> None:
         """Take out what was logged after `step`: a resumed run will log it again."""
@@ -154,15 +264,39 @@ class RunDirectory:
             return
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last newline is torn
         kept = [line for line in lines if json.loads(line)["step"] <= step]
-        write_atomically(path, lambda path: _write_text(path, "".join(line + "\n" for line in kept)))
+        write_atomically(path, "".join(line + "\n" for line in kept).encode())
+
+    def save_bad_batch(self, step: int, rows: Sequence[int], batch: Batch) -> Path:
+        """Write the ids of a batch as the model got them, with their text, to bad-batches/."""
+        english, korean = self.tokenizer("en"), self.tokenizer("ko")
+        pairs = [
+            {"row": row, "english": english.decode(source), "korean": korean.decode(target), "source": source,
+             "target": target}
+            for row, source, target in zip(rows, batch.source.tolist(), batch.target_out.tolist(), strict=True)
+        ]  # fmt: skip
+        path = self.path / "bad-batches" / f"step-{step:06d}.json"
+        write_atomically(path, json.dumps(pairs, ensure_ascii=False, indent=1).encode())
+        return path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Refuse a second process. The system frees the lock when this one ends, however it ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / "lock", "w", encoding="utf-8") as file:
+            try:
+                if sys.platform == "win32":
+                    import msvcrt
+
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    import fcntl
+
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                raise UserError(
+                    f"{self.path}: another process is training here; wait for it, or choose another run_dir"
+                ) from None
+            yield
 
     def _fingerprints(self) -> dict[str, str]:
         return {f"{language}_tokenizer": self.tokenizer(language).fingerprint for language in ("en", "ko")}
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

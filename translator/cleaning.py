@@ -16,11 +16,10 @@ _LATIN = re.compile("[A-Za-zÀ-ɏ]+")
 _NUMBER = re.compile(r"\d[\d,.]*\d")
 _UNIT = re.compile(r"\d\s*[천만억조]")
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-z]+);|https?://|www\.|\{\{|\}\}|\[\[|\]\]")
-# UTF-8 read as Latin-1 or Windows-1252 (Ã©, ì•ˆ), CP949's famous 占쏙옙, private characters, the replacement mark.
-_BROKEN = re.compile(
-    "\ufffd|占쏙옙|[\ue000-\uf8ff]|[ÃÂ][\u0080-\u00bf€‚-„†-‰Š‹Œ‘-”•–—™š›œžŸ˜]|â€"
-    "|[ìíëêãå][\u0080-\u00bf€‚-„†-‰Š‹Œ‘-”•–—™š›œžŸ˜ˆƒ]"
-)
+# What the second and later bytes of UTF-8, 0x80 to 0xBF, become when read as Latin-1 or Windows-1252.
+_LATER = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+# Such misreadings of é and 안 (two later bytes: Chloë’s is whole), CP949's famous 占쏙옙, private characters.
+_BROKEN = re.compile(f"\ufffd|占쏙옙|[\ue000-\uf8ff]|[ÃÂ]{_LATER}|â€|[ìíëêãå]{_LATER}{{2}}")
 
 
 def fault(raw: tuple[str, str], pair: tuple[str, str], config: CleaningConfig) -> str | None:

@@ -232,6 +232,9 @@ class TrainConfig:
     batch_tokens: int = _number(4096, least=16)
     """Tokens in a batch, padding counted, on the longer side of the two."""
 
+    accumulate: int = _number(1, least=1)
+    """Parts that a batch is computed in, one after the other: needs less memory, learns the same."""
+
     max_epochs: int = _number(100, least=1)
     """Passes over the corpus."""
 
@@ -240,6 +243,12 @@ class TrainConfig:
 
     max_minutes: float = _number(1_000_000, above=0)
     """Training time, validation included. See `schedule` for the learning rate."""
+
+    patience: int = _number(0, least=0)
+    """Validations in a row without a better `validation.metric` before training stops early; 0: never."""
+
+    init_from: str = _path()
+    """A run whose best weights and tokenizers this one starts from, to fine-tune them on other sentences."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
     """AdamW for all, or Muon for the layers' matrices (Jordan 2024) and AdamW for the rest."""
@@ -265,8 +274,17 @@ class TrainConfig:
     clip_norm: float = _number(1.0, above=0)
     """Gradients longer than this are scaled down to it."""
 
+    average: float = _number(0.0, least=0, below=1)
+    """Decay of a running average of the weights, which is validated and kept in their place; 0: none."""
+
+    max_bad_steps: int = _number(5, least=1)
+    """Steps in a row whose loss is no number before the run stops. None of them is applied."""
+
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto" computes in bfloat16 where the processor multiplies it fast. Weights are float32 always."""
+
+    compile: Literal["auto", "on", "off"] = "auto"
+    """`torch.compile`; "auto" uses it on CUDA alone. Where no compiler is found, one line says so."""
 
     log_every_steps: int = _number(50, least=1)
     """A line in metrics.jsonl, and on a plain terminal, every so many steps."""
@@ -278,6 +296,9 @@ class ValidationConfig:
 
     every_steps: int = _number(500, least=1)
     """Steps between validations; one more always stands at the end."""
+
+    metric: Literal["chrf", "loss"] = "chrf"
+    """What chooses the weights in best/, and what `train.patience` looks at."""
 
     decode_size: int = _number(300, least=1)
     """Validation sentences that are translated greedily and scored each time."""
@@ -358,9 +379,9 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     return config
 
 
-def save_config(config: Config, path: Path) -> None:
-    """Write the merged configuration; `load_config` reads it back equal."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
+def to_yaml(config: Config) -> str:
+    """The merged configuration as a YAML file's text; `load_config` reads it back equal."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def _merge(tree: DictConfig, values: DictConfig, label: str, folder: Path) -> Config:

@@ -88,8 +88,9 @@ def load_corpus(config: DataConfig, cache: Path) -> Corpus:
     return Corpus(train, weights, list(Pairs(folder / "validation.arrow")), report)
 
 
-def read_pairs(source: SourceConfig, skip_bad_lines: bool = False) -> list[Pair]:
-    """All pairs of a source, normalised, those of two empty sides left out; nothing else is dropped."""
+def read_pairs(source: SourceConfig | str, skip_bad_lines: bool = False) -> list[Pair]:
+    """All pairs of a source or a file, normalised; those of two empty sides are left out, nothing else."""
+    source = SourceConfig(path=source) if isinstance(source, str) else source
     with tempfile.TemporaryDirectory() as folder:
         chunks = read_source(source, Path(folder), skip_bad_lines)
         pairs = [(normalize(en), normalize(ko)) for chunk in chunks for en, ko in chunk.pairs]
@@ -164,20 +165,23 @@ def _make(config: DataConfig, folder: Path) -> None:
     """Write train.arrow, validation.arrow and report.json into `folder`."""
     tests = [read_pairs(source, config.skip_bad_lines) for source in config.test]
     held_out = {_hash(letters(side)) for pairs in tests for pair in pairs for side in pair}
-    validation = [pair for source in config.validation for pair in read_pairs(source, config.skip_bad_lines)]
-    shared = [pair for pair in validation if any(_hash(letters(side)) in held_out for side in pair)]
-    validation = [pair for pair in validation if pair not in set(shared)]
+    named = [pair for source in config.validation for pair in read_pairs(source, config.skip_bad_lines)]
+    validation = [pair for pair in named if not any(_hash(letters(side)) in held_out for side in pair)]
+    shared = len(named) - len(validation)
+    if config.validation and not validation:
+        raise UserError(f"no validation pair is left: data.validation has {shared:,}, all of them in data.test")
     held_out |= {_hash(letters(side)) for pair in validation for side in pair}
 
     dropped = _Dropped()
     first = _first_pass(config, folder, held_out, dropped)
     candidates = Pairs(folder / "candidates.arrow")
     keep = _second_pass(config, first, candidates, dropped)
-    if not config.validation:
+    if not config.validation and keep.any():
         keep, chosen = _hold_out(config, first, candidates, keep, dropped)
         validation = [candidates[i] for i in chosen]
     if not keep.any():
-        raise UserError(f"no training pair is left after cleaning; dropped: {dropped.counts}")
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in dropped.counts.items())
+        raise UserError(f"no training pair is left after cleaning; dropped: {counts or 'none, there was not one'}")
 
     digest, kept = hashlib.sha256(), np.zeros(len(config.sources), int)
     with pa.OSFile(str(folder / "train.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
@@ -202,7 +206,7 @@ def _make(config: DataConfig, folder: Path) -> None:
         **dropped.described(),
         "train": int(keep.sum()),
         "validation": len(validation),
-        "validation pairs dropped, in test": len(shared),
+        "validation pairs dropped, in test": shared,
         "test": {source.name: len(pairs) for source, pairs in zip(config.test, tests, strict=True)},
         "fingerprint": digest.hexdigest(),
     }
@@ -246,6 +250,7 @@ def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _
             for chunk in read_source(source, folder, config.skip_bad_lines):
                 if chunk.file not in files:
                     files.append(chunk.file)
+                file = files.index(chunk.file)
                 passed: list[tuple[str, str, int, int, int]] = []
                 hashes: list[tuple[int, int]] = []
                 read, bad = read + len(chunk.pairs), bad + chunk.bad
@@ -258,9 +263,9 @@ def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _
                         if both[0] in held_out or both[1] in held_out:
                             reason = "in validation or test"
                     if reason is not None:
-                        dropped.add(reason, Path(chunk.file).name, line, pair)
+                        dropped.add(reason, chunk.file, line, pair)
                         continue
-                    passed.append((*pair, number, files.index(chunk.file), line))
+                    passed.append((*pair, number, file, line))
                     hashes.append(both)
                 if passed:
                     writer.write_batch(pa.record_batch(list(map(list, zip(*passed, strict=True))), schema=_SCHEMA))
@@ -277,7 +282,7 @@ def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _
             )
     empty = np.empty(0, np.uint64)
     english, korean, origin = map(np.concatenate, zip(*columns, strict=True)) if columns else [empty] * 3
-    return _Candidates(english, korean, origin, [Path(file).name for file in files], described, changed)
+    return _Candidates(english, korean, origin, files, described, changed)
 
 
 def _second_pass(config: DataConfig, all_: _Candidates, pairs: Pairs, dropped: _Dropped) -> np.ndarray:
@@ -325,7 +330,8 @@ def _hold_out(
             "validation: name a file as data.validation, or raise data.validation_share"
         )
     chosen = rows[np.argsort(all_.english[rows], kind="stable")][: config.validation_size]
-    touched = keep & ~held & np.isin(all_.korean, all_.korean[held])
+    sentences = np.r_[all_.english[held], all_.korean[held]]
+    touched = keep & ~held & (np.isin(all_.english, sentences) | np.isin(all_.korean, sentences))
     unused = np.setdiff1d(rows, chosen)
     _describe_dropped(np.flatnonzero(touched), "in validation or test", all_, pairs, dropped)
     _describe_dropped(unused, "held out, beyond validation_size", all_, pairs, dropped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from translator.config import TrainConfig
 
@@ -38,6 +38,28 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def apply_gradients(optimizers: list[torch.optim.Optimizer], finite: Tensor) -> None:
+    """One update of the weights, or none at all where `finite` (a truth value on the device) is False.
+
+    Fused AdamW reads that itself, through the door that torch's GradScaler uses, so that the host need not wait
+    for a GPU; Muon has no such door.
+    """
+    for optimizer in optimizers:
+        if isinstance(optimizer, torch.optim.AdamW):
+            optimizer.grad_scale, optimizer.found_inf = None, (~finite).float()  # type: ignore[attr-defined]
+            optimizer.step()
+        elif finite:
+            optimizer.step()
+        optimizer.zero_grad()
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the exponential moving average of the weights towards the model's; it is quicker to move at first."""
+    decay = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
 def set_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -8,6 +8,7 @@ EPYC, torch 2.13).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from translator.attention import MultiHeadAttention
+from translator.model import Transformer
 
 
 def product(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
@@ -44,9 +46,10 @@ class PackedLinear(nn.Module):
         return F.linear(x, self.weight, self.bias) if torch.is_grad_enabled() else self._product(x)
 
 
-def pack(model: nn.Module, dtype: torch.dtype = torch.float32) -> None:
-    """Put a `PackedLinear` in the place of every linear layer of a model that will not be trained any more, and
-    join the projections to queries, keys and values, which have one input in self-attention."""
+def packed(model: Transformer, dtype: torch.dtype = torch.float32) -> Transformer:
+    """A copy of the model, for translating alone, that shares its parameters: every linear layer is packed, and
+    the projections to queries, keys and values, which have one input in self-attention, are one."""
+    model = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
     for parent in list(model.modules()):
         if isinstance(parent, MultiHeadAttention):
             inputs = (parent.query, parent.key, parent.value)
@@ -55,3 +58,4 @@ def pack(model: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         for name, child in parent.named_children():
             if isinstance(child, nn.Linear):
                 setattr(parent, name, PackedLinear(child, dtype))
+    return model

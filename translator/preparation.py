@@ -17,7 +17,10 @@ from translator.corpus import Corpus, load_corpus, make_once
 from translator.errors import UserError, warn
 from translator.tokenizer import Tokenizer, split_words
 
-FIXED = ("seed", "tokenizer", "model", "data.max_pieces", "train.batch_tokens", "train.optimizer")
+FIXED = (
+    "seed", "tokenizer", "model", "data.max_pieces", "train.batch_tokens", "train.optimizer", "train.init_from",
+    "validation.metric",
+)  # fmt: skip
 """Settings that a run keeps from its first step to its last; the others may change between sittings."""
 
 
@@ -34,7 +37,8 @@ def prepare(config: Config, run: RunDirectory) -> tuple[Corpus, TrainingData]:
         run.save_config(config)
     tokenizers = prepare_tokenizers(config, corpus, run)
     data = _tokenize(config, corpus, tokenizers, cache)
-    run.save_report(corpus.report)
+    if run.report() != corpus.report:  # of several processes, the first has written it
+        run.save_report(corpus.report)
     return corpus, data
 
 
@@ -44,18 +48,31 @@ def cache_folder(config: Config) -> Path:
 
 
 def prepare_tokenizers(config: Config, corpus: Corpus, run: RunDirectory) -> tuple[Tokenizer, Tokenizer]:
-    """Train the tokenizers that are missing; returns the English and the Korean one."""
+    """Train the tokenizers that are missing, or take those of `train.init_from`; the English one, the Korean."""
     if not (run.path / "tokenizer" / "en.words").is_file():
+        base = RunDirectory.open(config.train.init_from) if config.train.init_from else None
+        if base:
+            _check_same_model(config, base)
         sides = {"en": ("English", config.tokenizer.english_size), "ko": ("Korean", config.tokenizer.korean_size)}
         for side, (language, (name, size)) in enumerate(sides.items()):
+            if base:
+                run.save_tokenizer(language, base.tokenizer(language))
+                continue
             lines = (pair[side] for chunk in corpus.train.chunks() for pair in chunk)
             tokenizer = Tokenizer.train(lines, size, config.tokenizer)
             if tokenizer.size < size:
                 warn(f"the corpus is small: {tokenizer.size:,} {name} pieces instead of {size:,}")
             run.save_tokenizer(language, tokenizer)
         tokens = {token for chunk in corpus.train.chunks() for english, _ in chunk for token in english.split()}
-        run.save_known_words({word.lower() for token in tokens for word in split_words(token)})
+        words = {word.lower() for token in tokens for word in split_words(token)}
+        run.save_known_words(words | (base.known_words() if base else set()))
     return run.tokenizer("en"), run.tokenizer("ko")
+
+
+def changed_settings(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
+    """Settings whose value is another now: {"train.max_steps": (100, 200)}."""
+    old, new = dataclasses.asdict(before), dataclasses.asdict(now)
+    return {name: (a, b) for key in old for name, a, b in _differences(key, old[key], new[key])}
 
 
 def _tokenize(
@@ -117,6 +134,13 @@ def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:
             raise UserError(f"{run.path} was begun with {name}={before}, now it is {now}. {way_out}")
     if run.report().get("fingerprint") != corpus.report["fingerprint"]:
         raise UserError(f"{run.path} was begun with other training pairs or weights. {way_out}")
+
+
+def _check_same_model(config: Config, base: RunDirectory) -> None:
+    """Refuse to start from weights that fit another model; dropout may be another."""
+    for name, before, now in _differences("model", vars(base.config().model), vars(config.model)):
+        if "dropout" not in name:
+            raise UserError(f"train.init_from: {base.path} has {name}={before}, here it is {now}")
 
 
 def _get(settings: dict[str, Any], key: str) -> Any:

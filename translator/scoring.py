@@ -1,12 +1,14 @@
 """How good translations are: chrF++ first, BLEU beside it, always with sacreBLEU's signature (Post 2018).
 
-And which head of cross-attention is the one to look at."""
+Beside them, how good alignments are, and which head of cross-attention is the one to look at.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -55,6 +57,73 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> list[Score]:
         scores.append(Score(name, value, str(metric.get_signature())))
     exact = sum(h == r for h, r in zip(hypotheses, references, strict=True)) / max(len(references), 1)
     return [*scores, Score("exact match", 100 * exact, "")]
+
+
+Links = set[tuple[int, int]]
+"""(English word, Korean word) pairs of one sentence, by the numbers of `split_words`, from 0."""
+
+
+@dataclass
+class Gold:
+    """What an annotator said of one sentence pair."""
+
+    sure: Links
+    possible: Links
+    """The sure ones among them."""
+
+
+@dataclass
+class AlignmentScore:
+    """Percentages over a corpus (Och & Ney 2003): with links A found, S sure and P possible,
+
+    precision |A∩P| / |A|, recall |A∩S| / |S|, error rate 1 − (|A∩S| + |A∩P|) / (|A| + |S|).
+    """
+
+    error_rate: float
+    precision: float
+    recall: float
+
+    @classmethod
+    def of_counts(cls, found: float, sure: float, found_sure: float, found_possible: float) -> AlignmentScore:
+        """From |A|, |S|, |A∩S| and |A∩P|, each summed over the corpus."""
+        return cls(
+            error_rate=100 * (1 - (found_sure + found_possible) / (found + sure)) if found + sure else 0.0,
+            precision=100 * found_possible / found if found else 100.0,
+            recall=100 * found_sure / sure if sure else 100.0,
+        )
+
+
+def score_alignment(found: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
+    """Score the links found against the gold ones, sentence by sentence.
+
+    >>> score_alignment([{(0, 0), (1, 2)}], [Gold({(0, 0), (1, 1)}, {(0, 0), (1, 1)})])
+    AlignmentScore(error_rate=50.0, precision=50.0, recall=50.0)
+    """
+    pairs = list(zip(found, gold, strict=True))
+    return AlignmentScore.of_counts(
+        found=sum(len(links) for links in found),
+        sure=sum(len(g.sure) for g in gold),
+        found_sure=sum(len(links & g.sure) for links, g in pairs),
+        found_possible=sum(len(links & g.possible) for links, g in pairs),
+    )
+
+
+@dataclass(frozen=True)
+class AligningHead:
+    """The head of cross-attention whose looks best tell which English word a Korean word is of."""
+
+    layer: int
+    """From 0, as is `head`."""
+    head: int
+    reading: Literal["predicts", "reads"] = "predicts"
+    """Whether a decoder row counts for the piece it "predicts" or the one it "reads"."""
+    measure: Literal["weights", "norms"] = "weights"
+    """Of the raw "weights", or of "norms"."""
+    chosen_by: str = field(default="mutual information", compare=False)
+    """Or "alignment error rate", where gold alignments were at hand."""
+
+    def __str__(self) -> str:
+        return f"layer {self.layer + 1}, head {self.head + 1}, {self.measure}, {self.reading}"
 
 
 @torch.inference_mode()

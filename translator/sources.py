@@ -1,21 +1,30 @@
 """Where sentence pairs come from: files of many kinds, and data sets of the Hugging Face Hub.
 
-Everything is read through `datasets` (files as lines of text, so that quotes, `NA` and `null` stay text and a
-mistake has a line number) and comes out as `Chunk`s of raw strings. Cleaning is the next step's work.
+All but local Parquet is read through `datasets` (files as lines of text, so that quotes, `NA` and `null` stay text
+and a mistake has a line number) and comes out as `Chunk`s of raw strings. Cleaning is the next step's work.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import glob
+import gzip
 import hashlib
 import json
+import lzma
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
 
 from translator.config import SourceConfig
 from translator.errors import UserError, warn
@@ -39,6 +48,7 @@ class Chunk:
     """Some pairs as they stand in a file; an empty line is a pair of empty strings."""
 
     file: str
+    """The file's name, or the data set's."""
     lines: list[int]
     """Line (or record) of each pair, from 1."""
     pairs: list[tuple[str, str]]
@@ -55,10 +65,13 @@ def read_source(source: SourceConfig, folder: Path, skip_bad_lines: bool = False
     first = True
     for chunk in chunks:
         if first and _swapped(chunk):
-            number = "source_column: 1, target_column: 0 for a file of tabs"
+            way_out = "name them with source_column and target_column"
+            way_out += " (1 and 0 for a file of tabs)" if source.path else ""
+            if source.target_path:
+                way_out = "let `path` name the English lines and `target_path` the Korean ones"
             raise UserError(
                 f"{source.name}: the columns look swapped, Hangul stands on the English side (as in "
-                f"{chunk.pairs[0][0][:40]!r}); name them with source_column and target_column ({number})"
+                f"{next(en for en, _ in chunk.pairs if _HANGUL.search(en))[:40]!r}); {way_out}"
             )
         first = first and not chunk.pairs
         yield chunk
@@ -83,9 +96,8 @@ def source_files(source: SourceConfig) -> list[str]:
 
 def fingerprint(source: SourceConfig) -> str:
     """Identifies what a source holds: the bytes of its files, or the data set that was asked for."""
-    digest = hashlib.sha256(f"{source.source_column} {source.target_column} {source.cap}".encode())
-    if source.hub:
-        digest.update(source.name.encode())
+    asked = source.hub, source.config, source.split, source.revision, bool(source.target_path)
+    digest = hashlib.sha256(repr((*asked, source.source_column, source.target_column, source.cap)).encode())
     for path in [] if source.hub else [*source_files(source), *filter(None, [source.target_path])]:
         try:
             with open(path, "rb") as file:
@@ -114,8 +126,7 @@ def _read_files(source: SourceConfig, folder: Path, skip_bad_lines: bool) -> Ite
     for path in source_files(source):
         kind = _KINDS.get(Path(_unpacked(path)).suffix.lower(), "tabs")
         if kind == "parquet":
-            tables = _load(path, "parquet", folder)
-            yield from _from_tables(tables, path, source, skip_bad_lines)
+            yield from _from_tables(_parquet_tables(path), path, source, skip_bad_lines)
         else:
             reader = {"tabs": _tab_reader, "csv": _csv_reader, "json": _json_reader}[kind]
             yield from _from_lines(path, reader, source, folder, skip_bad_lines)
@@ -126,43 +137,74 @@ def _unpacked(path: str) -> str:
     return path[: -len(Path(path).suffix)] if Path(path).suffix.lower() in _COMPRESSED else path
 
 
-def _load(path: str, builder: str, folder: Path) -> Iterator[Any]:
-    """A file as `datasets` reads it, in Arrow tables of ten thousand rows, memory-mapped from `folder`."""
-    import datasets  # here, since it takes half a second
+def _datasets() -> Any:
+    """The library, silent; imported here, since it takes half a second."""
+    import datasets
 
     datasets.disable_progress_bars()
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or each read of a local file asks a server to count it
+    # Else each read, of a local file too, has a server on the net count it.
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    return datasets
+
+
+def _load(path: str, folder: Path) -> Iterator[Any]:
+    """A file's lines as `datasets` reads them, in Arrow columns of ten thousand, memory-mapped from `folder`."""
+    datasets = _datasets()
+    features = datasets.Features({"text": datasets.Value("string")})
     # A cache of its own, since the shared one takes a file with the same name and date for the same file.
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         try:
-            table = datasets.load_dataset(builder, data_files=glob.escape(path), split="train", cache_dir=cache)
-        except datasets.exceptions.DatasetGenerationError as error:
-            raise UserError(f"{path}{_why(path, error.__cause__)}") from None
+            # Unpacked here, since `datasets` would take it for whole if .zst is cut short, and read it as UTF-8
+            # only where that is the locale's encoding.
+            plain = _unpack(path, Path(cache) / "unpacked")
+            table = datasets.load_dataset(
+                "text", data_files=glob.escape(plain), features=features, split="train", cache_dir=cache
+            )
         except ValueError:  # how `datasets` says that there is not one line
             raise UserError(f"{path}: is empty; a pair a line is wanted, english<TAB>korean") from None
-        except (OSError, EOFError) as error:
-            raise UserError(f"{path}{_why(path, error)}") from None
-        yield from table.with_format("arrow").iter(10_000)
+        except EOFError:
+            raise UserError(f"{path}: is cut short; fetch it again") from None
+        except Exception as error:  # each decompressor has its own; wrong bytes come as the cause
+            cause = error.__cause__ or error
+            reason = _not_utf8(plain) if isinstance(cause, UnicodeDecodeError) else f": cannot be read ({cause})"
+            raise UserError(f"{path}{reason}") from None
+        for part in table.with_format("arrow").iter(10_000):
+            yield part.column("text")
 
 
-def _why(path: str, error: BaseException | None) -> str:
-    """What is wrong with a file that `datasets` could not read."""
-    if not isinstance(error, UnicodeDecodeError):
-        if "ended before" in str(error) or "truncated" in str(error).lower():
-            return ": is cut short; fetch it again"
-        return f": cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+def _unpack(path: str, to: Path) -> str:
+    """Decompress a file; returns where it is to be read. Raises EOFError if it is cut short."""
+    kind = Path(path).suffix.lower()
+    if kind not in _COMPRESSED:
+        return path
+    with open(path, "rb") as packed, open(to, "wb") as file:
+        if kind == ".zst":
+            frame = zstandard.ZstdDecompressor().decompressobj()
+            while data := packed.read(1 << 20):
+                while data:  # there may be several frames
+                    frame = zstandard.ZstdDecompressor().decompressobj() if frame.eof else frame
+                    file.write(frame.decompress(data))
+                    data = frame.unused_data
+            if not frame.eof:
+                raise EOFError
+        else:
+            with gzip.open(packed) if kind == ".gz" else lzma.open(packed) as unpacked:
+                shutil.copyfileobj(unpacked, file)
+    return str(to)
+
+
+def _not_utf8(path: str) -> str:
+    """Which line of a file is not UTF-8, and what to do."""
     with open(path, "rb") as file:
-        start = file.read(2)
-        if start in (b"\xff\xfe", b"\xfe\xff"):
-            return ": is UTF-16; save it as UTF-8"
-        file.seek(0)
         for number, line in enumerate(file, start=1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return ": is UTF-16; save it as UTF-8"
             try:
                 line.decode()
             except UnicodeDecodeError as wrong:
                 where = f", line {number}: not UTF-8 (byte {line[wrong.start]:#04x}, {wrong.reason})"
                 return f"{where}; save the file as UTF-8 (Windows editors may have written CP949)"
-    return f": not UTF-8 ({error.reason})"  # compressed, so its lines cannot be counted here
+    raise AssertionError("a line has been found before")
 
 
 class _BadLineError(ValueError):
@@ -178,9 +220,11 @@ _Reader = Callable[[Iterator[str], SourceConfig, str], Iterator[_Line]]
 def _from_lines(
     path: str, reader: _Reader, source: SourceConfig, folder: Path, skip_bad_lines: bool
 ) -> Iterator[Chunk]:
-    lines = (line for table in _load(path, "text", folder) for line in table.column("text").to_pylist())
-    chunk = Chunk(path, [], [])
-    for number, pair in reader(lines, source, path):
+    lines = (line for part in _load(path, folder) for line in part.to_pylist())
+    first = next(lines).removeprefix("\ufeff")  # the byte order mark of Windows editors
+    name = Path(path).name
+    chunk = Chunk(name, [], [])
+    for number, pair in reader(chain([first], lines), source, path):
         if isinstance(pair, _BadLineError):
             if not skip_bad_lines:
                 raise UserError(
@@ -192,14 +236,14 @@ def _from_lines(
         chunk.pairs.append(pair)
         if len(chunk.pairs) == 10_000:
             yield chunk
-            chunk = Chunk(path, [], [])
+            chunk = Chunk(name, [], [])
     yield chunk
 
 
 def _tab_reader(lines: Iterator[str], source: SourceConfig, path: str) -> Iterator[_Line]:
     """`english<TAB>korean`, literally. Columns given by name: the first line holds the names."""
     first, wanted, start = 0, 1, 1
-    by_number = source.source_column.isdigit() and source.target_column.isdigit()
+    by_number = source.source_column.isdecimal() and source.target_column.isdecimal()
     if by_number:
         first, wanted = int(source.source_column), int(source.target_column)
     elif source.source_column:
@@ -226,7 +270,7 @@ def _csv_reader(lines: Iterator[str], source: SourceConfig, path: str) -> Iterat
     reader = csv.reader((line + "\n" for line in lines), strict=True)
     start = 1
     try:
-        names = [name.removeprefix("\ufeff") for name in next(reader)]
+        names = next(reader)
         first, wanted = (_find(column, names, path) for column in _columns(names, source, path))
         while True:
             start = reader.line_num + 1
@@ -253,17 +297,16 @@ def _json_reader(lines: Iterator[str], source: SourceConfig, path: str) -> Itera
             continue
         try:
             record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError("a JSON object is wanted, {...}")
+            flat = _flatten(record)
         except json.JSONDecodeError as error:
             hint = "; one object a line is wanted, not a list" if line.lstrip().startswith("[") else ""
             yield number, _BadLineError(f"not JSON ({error.msg} at column {error.colno}){hint}")
             continue
-        except RecursionError:
-            yield number, _BadLineError("not a pair (nested too deeply)")
+        except (ValueError, RecursionError) as error:  # or a number of thousands of digits, or nested too deeply
+            yield number, _BadLineError(f"not a pair ({error})")
             continue
-        if not isinstance(record, dict):
-            yield number, _BadLineError("not a JSON object")
-            continue
-        flat = _flatten(record)
         wanted = wanted or _columns(list(flat), source, path)
         english, korean = (flat.get(column) for column in wanted)
         if isinstance(english, str) and isinstance(korean, str):
@@ -315,17 +358,26 @@ def _read_parallel(source: SourceConfig, folder: Path) -> Iterator[Chunk]:
         raise UserError(f"{source.path}: `target_path` goes with one file, these are {len(paths) - 1}")
     if not Path(source.target_path).is_file():
         raise UserError(f"{source.target_path}: no such file of Korean lines")
-    counts = [sum(len(table) for table in _load(path, "text", folder)) for path in paths]
+    counts = [sum(map(len, _load(path, folder))) for path in paths]
     if counts[0] != counts[1]:
         raise UserError(
             f"{paths[0]} has {counts[0]:,} lines and {paths[1]} {counts[1]:,}; line n of one "
             "must translate line n of the other"
         )
     number = 1
-    for english, korean in zip(*(_load(path, "text", folder) for path in paths), strict=True):
-        pairs = list(zip(english.column("text").to_pylist(), korean.column("text").to_pylist(), strict=True))
-        yield Chunk(paths[0], list(range(number, number + len(pairs))), pairs)
+    for english, korean in zip(*(_load(path, folder) for path in paths), strict=True):
+        pairs = list(zip(english.to_pylist(), korean.to_pylist(), strict=True))
+        yield Chunk(Path(paths[0]).name, list(range(number, number + len(pairs))), pairs)
         number += len(pairs)
+
+
+def _parquet_tables(path: str) -> Iterator[pa.Table]:
+    """A Parquet file's rows, ten thousand at a time. `datasets` would pass over a damaged file without a word."""
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(10_000):
+            yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})") from None
 
 
 def _from_tables(tables: Iterator[Any], name: str, source: SourceConfig, skip_bad_lines: bool) -> Iterator[Chunk]:
@@ -335,7 +387,7 @@ def _from_tables(tables: Iterator[Any], name: str, source: SourceConfig, skip_ba
         while any(str(kind).startswith("struct") for kind in table.schema.types):
             table = table.flatten()  # translation: {en, ko} becomes translation.en and translation.ko
         first, wanted = _columns(table.column_names, source, name)
-        chunk = Chunk(name, [], [])
+        chunk = Chunk(Path(name).name if source.path else name, [], [])
         for pair in zip(table.column(first).to_pylist(), table.column(wanted).to_pylist(), strict=True):
             number += 1
             if isinstance(pair[0], str) and isinstance(pair[1], str):
@@ -357,12 +409,9 @@ def _from_tables(tables: Iterator[Any], name: str, source: SourceConfig, skip_ba
 
 def _read_hub(source: SourceConfig, skip_bad_lines: bool) -> Iterator[Chunk]:
     """A data set of the Hub, downloaded by `datasets` into its own cache."""
-    import datasets
-
     _ask_hub(source)
-    datasets.disable_progress_bars()
     try:
-        table = datasets.load_dataset(
+        table = _datasets().load_dataset(
             source.hub, source.config or None, split=source.split, revision=source.revision or None
         )
     except Exception as error:  # whatever it is, httpx's, pyarrow's or its own, it is about this data set
@@ -376,13 +425,20 @@ def _ask_hub(source: SourceConfig) -> None:
     Takes the licence over from the data set's card if the configuration names none.
     """
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     if constants.HF_HUB_OFFLINE:
         return
     instead = "give a local file instead, as `path`"
     try:
         info = HfApi().dataset_info(source.hub, revision=source.revision or None, timeout=25)
+    except HFValidationError:
+        raise UserError(f"{source.hub}: not a data set's id, owner/name; for a file write `path`") from None
     except RepositoryNotFoundError:
         raise UserError(
             f"{source.hub}: no such data set on the Hub, or not a public one (401 or 404); check the id, log in "
@@ -409,6 +465,10 @@ def _hub_reason(source: SourceConfig, error: Exception) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(str(cause).split()) or type(cause).__name__
+    if "OfflineModeIsEnabled" in text:
+        return (
+            "not downloaded yet; unset HF_HUB_OFFLINE to have it fetched, or give a local file instead, as `path`"
+        )
     if "scripts are no longer supported" in text:
         return (
             "is made by a script, which `datasets` no longer runs; the Hub's own copy often works: "

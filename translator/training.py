@@ -2,77 +2,87 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from translator.batching import Batch, TrainingData, collate, epoch_batches
-from translator.checkpoint import RunDirectory
+from translator.batching import Batch, TrainingData, ahead, collate, epoch_batches
+from translator.checkpoint import Progress, RunDirectory
 from translator.config import Config
 from translator.corpus import Pair
 from translator.decoding import decode_all
+from translator.distributed import ALONE, Ranks, choose_device, use_bfloat16
 from translator.errors import UserError
-from translator.model import Transformer, translation_loss
-from translator.optimization import build_optimizers, rate_factor, set_rate
+from translator.hardware import avoid_slow_attention, compile_layers, keep_freed_memory, uncompiled
+from translator.model import Transformer
+from translator.optimization import apply_gradients, build_optimizers, move_average, rate_factor, set_rate
+from translator.preparation import changed_settings
+from translator.reporting import Report
 from translator.scoring import aligning_head, chrf
 
 OnValidation = Callable[[int, Transformer], None]
-"""Called with the step and the model, in evaluation mode, at every validation."""
+"""Called on rank 0 with the step and the model, in evaluation mode, at every validation."""
 
 
 @dataclass
-class Progress:
-    """Where a run stands; part of every checkpoint."""
+class _Step:
+    """A step whose outcome is still on the device: to read it is to wait for the device."""
 
-    step: int = 0
-    """Updates made."""
-    epoch: int = 0
-    """Whole passes over the corpus made."""
-    batch: int = 0
-    """Batches taken of the epoch under way."""
-    batches: int = 1
-    """Batches in the epoch under way."""
-    seconds: float = 0.0
-    """Training time in all sittings, validation included."""
-    best_chrf: float = -1.0
-    """Highest validation chrF++ so far."""
-    snapshots: int = 0
-    """Copies of the weights written so far."""
+    number: int
+    epoch: int
+    rows: Sequence[int]
+    tokens: int
+    loss: Tensor  # nats a token
+    norm: Tensor
 
 
 class Trainer:
-    """One run: the model, its optimisers and its place in the corpus."""
+    """One run: the model, its optimisers and its place in the corpus. All ranks go through the same steps."""
 
-    def __init__(self, config: Config, run: RunDirectory, data: TrainingData, validation: Sequence[Pair]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        run: RunDirectory,
+        data: TrainingData,
+        validation: Sequence[Pair],
+        ranks: Ranks = ALONE,
+    ) -> None:
         """Set up a new run, or take up the one in `run` where its last checkpoint left it."""
+        keep_freed_memory()
+        avoid_slow_attention()
         torch.manual_seed(config.seed)
-        self.config, self.run = config, run
+        self.config, self.run, self.data, self.validation, self.ranks = config, run, data, validation, ranks
         self.english, self.korean = run.tokenizer("en"), run.tokenizer("ko")
-        self.data = data
-        self.validation = validation
         self.validation_examples = [
             (self.english.encode(english), self.korean.encode(korean)) for english, korean in validation
         ]
-        self.device = choose_device(config.device)
+        self.device = choose_device(config.device, ranks.local)
         self.bfloat16 = use_bfloat16(config.train.precision, self.device)
         self.model = Transformer(config.model, self.english.size, self.korean.size).to(self.device)
         self.optimizers = build_optimizers(self.model, config.train)
         self.progress = Progress()
+        state = run.load_checkpoint()
+        if state is None and config.train.init_from:
+            self.model.load_state_dict(RunDirectory.open(config.train.init_from).load_model().state_dict())
+        # What is validated, kept as best/ and shown.
+        self.average = copy.deepcopy(self.model).requires_grad_(False) if config.train.average else self.model
+        self._restore(state)
+        compile_layers(self.model, config.train.compile, self.device)
+        self.parallel = ranks.wrap(self.model)
+        self.report = Report(run, self.progress, speaks=ranks.main)
+        self.unread: list[_Step] = []
         self.interrupted = False
-        if (state := run.load_checkpoint()) is not None:
-            self._restore(state)
-        run.cut_log(self.progress.step)
 
     @property
     def budget_used(self) -> float:
@@ -84,97 +94,177 @@ class Trainer:
             now.seconds / 60 / budget.max_minutes,
         )
 
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is spent, or the patience."""
+        return self.budget_used >= 1 or 0 < self.config.train.patience <= self.progress.stale
+
     def train(self, on_validation: Sequence[OnValidation] = ()) -> None:
-        """Train until the budget is spent. After Ctrl-C or a kill, a new Trainer goes on from the checkpoint."""
+        """Train until the end. After Ctrl-C or a kill, a new Trainer goes on from the checkpoint."""
         now, every = self.progress, self.config
-        self.run.save_config(self.config)
         began = time.monotonic() - now.seconds
-        report = _Report(self.run, self.budget_used)
+        self._begin_sitting()
         self.model.train()
-        with _interrupts_noted(self):
-            for batch in self._batches():
+        with _interrupts_noted(self), self.report.open(self.budget_used):
+            for rows, parts in self._batches():
                 if self._snapshot_is_due():
                     self._save_snapshot()
-                set_rate(self.optimizers, rate_factor(self.budget_used, self.config.train))
-                loss, norm = self._update(batch)
+                set_rate(self.optimizers, rate_factor(self.budget_used, every.train))
+                self._update(rows, parts)
                 now.step += 1
-                now.seconds = time.monotonic() - began
-                report.add(loss, norm, batch.tokens)
+                stop = self._compare_clocks(began)
 
-                last, improved = self.budget_used >= 1, False
-                if now.step % every.train.log_every_steps == 0 or last:
-                    report.write(now, self.budget_used, self.optimizers[0].param_groups[0]["lr"])
-                if now.step % every.validation.every_steps == 0 or last:
-                    improved = self._validate(report, on_validation)
-                    now.seconds = time.monotonic() - began
-                    last = self.budget_used >= 1
+                last, improved = self.finished, False
+                if last or now.step % every.train.log_every_steps == 0:
+                    self._read_losses()
+                    self.report.training(self.budget_used, self.optimizers[0].param_groups[0]["lr"])
+                if last or now.step % every.validation.every_steps == 0:
+                    improved = self._validate(on_validation)
+                    stop = self._compare_clocks(began)
+                    last = self.finished
                 if last and every.checkpoint.snapshots:
                     self._save_snapshot()  # before the checkpoint, which says that all is done
                 # After an improvement too, so that the checkpoint always knows the score of best/.
-                if now.step % every.checkpoint.every_steps == 0 or improved or last or self.interrupted:
-                    report.check(now)
+                if last or improved or stop or now.step % every.checkpoint.every_steps == 0:
                     self._save_checkpoint()
-                if last or self.interrupted:
+                if last or stop:
                     break
-        if now.best_chrf < 0:  # interrupted before the first validation: leave a run that can translate
-            self.run.save_weights("best/model", self.model, {"step": str(now.step)})
-        report.close()
+        if now.best == -math.inf:  # interrupted before the first validation: leave a run that can translate
+            self._save_weights("best/model")
 
-    def _batches(self) -> Iterator[Batch]:
-        """Batches from the run's place in the corpus on, without end; each is counted as it is handed out."""
+    def _begin_sitting(self) -> None:
+        """Bring the run's files to where its checkpoint is, and note which settings are new since then."""
+        if self.ranks.main:
+            if changed := changed_settings(self.run.config(), self.config):
+                self.run.log({"step": self.progress.step, "changed": changed}, "changes")
+                for name, (before, after) in changed.items():
+                    self.report.say(f"From step {self.progress.step:,} on, {name}={after} instead of {before}.")
+            self.run.save_config(self.config)
+            self.run.cut_log(self.progress.step)
+
+    def _batches(self) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+        """Batches from the run's place in the corpus on, without end: their rows and this rank's parts.
+
+        They are counted as they are handed out. A GPU computes while the next ones are made.
+        """
+        made_ahead = 4 if self.device.type == "cuda" else 0
         now = self.progress
+        for place, rows, parts in ahead(self._read(now.epoch, now.batch), made_ahead):
+            now.epoch, now.batch, now.batches = place
+            yield rows, parts
+
+    def _read(self, epoch: int, batch: int) -> Iterator[tuple[tuple[int, int, int], Sequence[int], list[Batch]]]:
+        """The same with their place: the epoch, batches taken of it with this one, batches in it."""
         while True:
-            budget, seed = self.config.train.batch_tokens, self.config.seed
-            order = self.data.order(budget, seed, now.epoch)
-            now.batches = len(order)
-            for rows in order[now.batch :]:
-                now.batch += 1
-                yield self.data.batch(rows, now.epoch).to(self.device)
-            now.epoch, now.batch = now.epoch + 1, 0
+            order = self.data.order(self.config.train.batch_tokens, self.config.seed, epoch)
+            for number, rows in enumerate(order[batch:], start=batch + 1):
+                yield (epoch, number, len(order)), rows, self._parts(rows, epoch)
+            epoch, batch = epoch + 1, 0
 
-    def _update(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One step of gradient descent; returns the loss (nats a token) and the gradient's norm, not yet read."""
-        loss = self._loss(batch, self.config.train.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+    def _parts(self, rows: Sequence[int], epoch: int) -> list[Batch]:
+        """This rank's share of a batch, in `train.accumulate` parts; an empty one is a row that counts nothing."""
+        count = self.ranks.size * self.config.train.accumulate
+        parts = []
+        for i in range(self.ranks.rank, count, self.ranks.size):
+            part = self.data.batch(rows[i::count] or rows[:1], epoch)
+            if i >= len(rows):
+                part.tokens = 0
+            parts.append(part.to(self.device))
+        return parts
+
+    def _update(self, rows: Sequence[int], parts: Sequence[Batch]) -> None:
+        """One step of gradient descent on a batch: the same however many ranks and parts it is computed in."""
+        tokens = int(self.ranks.sum(torch.tensor(sum(part.tokens for part in parts))))
+        loss = torch.zeros((), device=self.device)
+        for i, part in enumerate(parts, start=1):
+            with self.ranks.accumulating(self.parallel) if i < len(parts) else nullcontext():
+                share = self._loss(self.parallel, part, self.config.train.label_smoothing) * (part.tokens / tokens)
+                (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]  # DDP takes the mean
+            loss += share.detach()
+        loss = self.ranks.sum(loss)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        return loss.detach(), norm
+        apply_gradients(self.optimizers, (loss + norm).isfinite())
+        if self.average is not self.model:
+            move_average(self.average, self.model, self.config.train.average, self.progress.step)
+        self.unread.append(_Step(self.progress.step + 1, self.progress.epoch, rows, tokens, loss, norm))
+        self.report.count(tokens)
 
-    def _loss(self, batch: Batch, smoothing: float) -> Tensor:
+    def _loss(self, model: nn.Module, batch: Batch, smoothing: float) -> Tensor:
+        """Mean cross-entropy (nats a token)."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.model(batch.source, batch.target_in)
-        return translation_loss(logits, batch.target_out, smoothing)
+            return model(batch.source, batch.target_in, batch.target_out, smoothing)  # type: ignore[no-any-return]
 
-    def _validate(self, report: _Report, on_validation: Sequence[OnValidation]) -> bool:
-        """Measure loss and chrF++ of real translations; keep the weights, and say so, if they are the best yet."""
-        report.check(self.progress)
-        now = self.progress
-        self.model.eval()
-        with torch.inference_mode():
-            total = tokens = 0.0
-            lengths = [(len(source), len(target)) for source, target in self.validation_examples]
-            for rows in epoch_batches(lengths, self.config.train.batch_tokens, seed=0, epoch=0):
-                batch = collate([self.validation_examples[i] for i in rows]).to(self.device)
-                total += self._loss(batch, smoothing=0.0).item() * batch.tokens
-                tokens += batch.tokens
-        size = self.config.validation.decode_size
-        translations = dict(decode_all(self.model, [source for source, _ in self.validation_examples[:size]]))
-        hypotheses = [self.korean.decode(translations[i][0].ids) for i in range(len(translations))]
-        score = chrf(hypotheses, [korean for _, korean in self.validation[:size]])
-        report.validation(now, total / tokens, score)
-        improved = score >= now.best_chrf
-        if improved:
-            now.best_chrf = score
-            layer, head = aligning_head(self.model, self.validation_examples[:size])
-            header = {"step": str(now.step), "chrF++": f"{score:.2f}", "aligning_head": f"{layer} {head}"}
-            self.run.save_weights("best/model", self.model, header)
-        for function in on_validation:
-            function(now.step, self.model)
-        self.model.train()
-        report.restart_clock()
+    def _read_losses(self) -> None:
+        """Take in the steps since the last call. A batch whose loss is no number is written out for inspection."""
+        now, most = self.progress, self.config.train.max_bad_steps
+        for step in self.unread:
+            loss, norm = step.loss.item(), step.norm.item()
+            if math.isfinite(loss + norm):
+                now.loss_sum, now.tokens = now.loss_sum + loss * step.tokens, now.tokens + step.tokens
+                now.norm, now.bad_steps = norm, 0
+                continue
+            now.bad_steps += 1
+            if self.ranks.main:
+                path = self.run.save_bad_batch(step.number, step.rows, self.data.batch(step.rows, step.epoch))
+                self.report.say(f"step {step.number:,} left out: its loss or gradient is no number; see {path}")
+            if now.bad_steps >= most:
+                raise UserError(
+                    f"the loss was no number for {most} steps in a row, up to step {step.number}; their batches "
+                    f"are in {self.run.path}/bad-batches; a lower train.learning_rate or train.muon_learning_rate "
+                    "in a new run_dir may help"
+                )
+        self.unread = []
+
+    def _validate(self, on_validation: Sequence[OnValidation]) -> bool:
+        """Measure how good the model is; keep the weights, and say so, if they are the best yet."""
+        self._read_losses()
+        now, model = self.progress, self.average
+        with self.report.paused(), uncompiled():
+            model.eval()
+            loss, score = self._judge(model)
+            self.report.validation(loss, score)
+            value = score if self.config.validation.metric == "chrf" else -loss
+            improved = value >= now.best
+            now.stale = 0 if improved else now.stale + 1
+            if improved:
+                now.best = value
+            if self.ranks.main:
+                if improved:
+                    layer, head = aligning_head(
+                        model, self.validation_examples[: self.config.validation.decode_size]
+                    )
+                    scores = {"validation_loss": f"{loss:.4f}", "chrF++": f"{score:.2f}"}
+                    self._save_weights("best/model", scores | {"aligning_head": f"{layer} {head}"})
+                for function in on_validation:
+                    function(now.step, model)
+            model.train()
         return improved
+
+    @torch.inference_mode()
+    def _judge(self, model: Transformer) -> tuple[float, float]:
+        """The validation pairs' loss (nats a token), and chrF++ of real translations; each rank does its share."""
+        ranks, examples = self.ranks, self.validation_examples
+        lengths = [(len(source), len(target)) for source, target in examples]
+        total = torch.zeros(2, dtype=torch.float64)  # nats, tokens
+        order = epoch_batches(lengths, self.config.train.batch_tokens, seed=0, epoch=0)
+        for rows in order[ranks.rank :: ranks.size]:
+            batch = collate([examples[i] for i in rows]).to(self.device)
+            loss = self._loss(model, batch, smoothing=0.0).item()
+            total += torch.tensor([loss * batch.tokens, batch.tokens])
+        nats, tokens = ranks.sum(total).tolist()
+
+        size = min(self.config.validation.decode_size, len(examples))
+        mine = range(ranks.rank, size, ranks.size)
+        found = decode_all(model, [examples[i][0] for i in mine])
+        parts = ranks.gather({mine[k]: self.korean.decode(best[0].ids) for k, best in found})
+        hypotheses = {i: text for part in parts for i, text in part.items()}
+        score = chrf([hypotheses[i] for i in range(size)], [korean for _, korean in self.validation[:size]])
+        return nats / tokens, score
+
+    def _compare_clocks(self, began: float) -> bool:
+        """Let all ranks have one time; returns whether they stop now, for one of them was told to."""
+        self.progress.seconds, stop = self.ranks.agree(time.monotonic() - began, self.interrupted)
+        return bool(stop)
 
     def _snapshot_is_due(self) -> bool:
         """Snapshots stand closer together early on, where attention changes fastest; the last is the end."""
@@ -183,96 +273,50 @@ class Trainer:
         return taken < wanted and self.budget_used >= (taken / wanted) ** 2
 
     def _save_snapshot(self) -> None:
-        step = f"{self.progress.step:06d}"
-        self.run.save_weights(f"snapshots/step-{step}", self.model, {"step": step})
+        self._save_weights(f"snapshots/step-{self.progress.step:06d}")
         self.progress.snapshots += 1
 
+    def _save_weights(self, name: str, header: dict[str, str] | None = None) -> None:
+        if self.ranks.main:
+            self.run.save_weights(name, self.average, {"step": str(self.progress.step)} | (header or {}))
+
     def _save_checkpoint(self) -> None:
-        self.run.save_checkpoint(
-            {
-                "progress": dataclasses.asdict(self.progress),
-                "model": self.model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-                "random": torch.get_rng_state(),
-            }
-        )
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.progress = Progress(**state["progress"])
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-            optimizer.load_state_dict(saved)
-            for group, setting in zip(optimizer.param_groups, settings, strict=True):
-                group.update(setting)  # the configuration's, which may have changed
-        torch.set_rng_state(state["random"])
-
-
-class _Report:
-    """Tells how training goes: a bar at a terminal, lines elsewhere, metrics.jsonl always."""
-
-    def __init__(self, run: RunDirectory, budget_used: float) -> None:
-        self.run = run
-        self.bar = tqdm(
-            total=1.0,
-            initial=budget_used,
-            disable=not sys.stderr.isatty(),
-            bar_format="{percentage:3.0f}% |{bar}| {elapsed} < {remaining}{desc}",
-        )
-        self.loss, self.norm, self.tokens = torch.zeros(()), torch.zeros(()), 0
-        self.clock, self.chrf = time.monotonic(), ""
-
-    def add(self, loss: Tensor, norm: Tensor, tokens: int) -> None:
-        """Count a step."""
-        self.loss, self.norm = self.loss.to(loss.device) + loss * tokens, norm
-        self.tokens += tokens
-
-    def check(self, now: Progress) -> None:
-        """Stop before weights that are no longer numbers are kept."""
-        if not math.isfinite(self.loss.item()):
-            raise UserError(
-                f"the loss is no longer a number after step {now.step}; a lower train.learning_rate or "
-                f"train.muon_learning_rate in a new run_dir may help (best weights so far: {self.run.path}/best)"
+        self._read_losses()
+        random = self.ranks.gather(self._random_state())  # dropout draws other numbers on every rank
+        if self.ranks.main:
+            self.run.save_checkpoint(
+                self.progress.step,
+                {
+                    "progress": dataclasses.asdict(self.progress),
+                    "model": self.model.state_dict(),
+                    "average": self.average.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                    "random": random,
+                },
             )
 
-    def write(self, now: Progress, budget_used: float, rate: float) -> None:
-        """Say how the steps since the last call went."""
-        self.check(now)
-        loss = self.loss.item() / self.tokens
-        speed = self.tokens / (time.monotonic() - self.clock)
-        self.run.log(
-            {
-                "step": now.step,
-                "epoch": round(now.epoch + now.batch / now.batches, 3),
-                "loss": round(loss, 5),
-                "learning_rate": rate,
-                "gradient_norm": round(self.norm.item(), 4),
-                "tokens_per_second": round(speed),
-                "seconds": round(now.seconds, 1),
-            }
-        )
-        text = f"step {now.step:,}  loss {loss:.3f}  {speed:,.0f} tokens/s{self.chrf}"
-        self.bar.set_description_str(f"  {text}", refresh=False)
-        self.bar.update(min(budget_used, 1.0) - self.bar.n)
-        if self.bar.disable:
-            left = max(0.0, now.seconds / budget_used - now.seconds)
-            print(f"{text}  {budget_used:.0%}, {left / 60:.1f} minutes left", file=sys.stderr)
-        self.loss, self.tokens = torch.zeros(()), 0
-        self.restart_clock()
+    def _restore(self, state: dict[str, Any] | None) -> None:
+        """Go on from a checkpoint's state; from another number of ranks, with other random numbers for dropout."""
+        if state is not None:
+            self.progress = Progress(**state["progress"])
+            self.average.load_state_dict(state["average"])
+            self.model.load_state_dict(state["model"])  # last: without averaging the two are one
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+                optimizer.load_state_dict(saved)
+                for group, setting in zip(optimizer.param_groups, settings, strict=True):
+                    group.update(setting)  # the configuration's, which may have changed
+        if state is not None and len(state["random"]) == self.ranks.size:
+            cpu, *cuda = state["random"][self.ranks.rank]
+            torch.set_rng_state(cpu)
+            if cuda and self.device.type == "cuda":
+                torch.cuda.set_rng_state(cuda[0], self.device)
+        else:
+            torch.manual_seed(abs(hash((self.config.seed, self.progress.step, self.ranks.rank))))
 
-    def validation(self, now: Progress, loss: float, score: float) -> None:
-        """Say how good the model is."""
-        self.run.log({"step": now.step, "validation_loss": round(loss, 5), "validation_chrf": round(score, 3)})
-        self.chrf = f"  chrF++ {score:.1f}"
-        self.bar.write(f"step {now.step:,}: validation loss {loss:.3f}, chrF++ {score:.1f}", file=sys.stderr)
-
-    def restart_clock(self) -> None:
-        """Leave what happened since out of the tokens a second."""
-        self.clock = time.monotonic()
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        self.bar.close()
+    def _random_state(self) -> list[Tensor]:
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
+        return [torch.get_rng_state(), *cuda]
 
 
 @contextmanager
@@ -293,23 +337,3 @@ def _interrupts_noted(trainer: Trainer) -> Iterator[None]:
         yield
     finally:
         restore()
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that `device` in the configuration stands for."""
-    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = next(device for device in ("cuda", "mps", "cpu") if found[device])
-    if not found[name]:
-        raise UserError(f"device={name}: torch finds no such device here; use device=auto or device=cpu")
-    return torch.device(name)
-
-
-def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16; "auto" does where the hardware multiplies it faster than float32."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    supported = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return device.type == "cpu" and bool(supported)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from translator.errors import UserError
 from translator.export import ExportedModel, export_of
 from translator.inspection.maps import AttentionMaps, attention_maps
 from translator.model import Transformer
-from translator.packing import pack
+from translator.packing import packed
+from translator.scoring import AligningHead
 from translator.tokenizer import EOS, Tokenizer, normalize, split_words
 
 LONGEST = 128
@@ -40,8 +42,12 @@ class Translator:
     korean: Tokenizer
     known_words: set[str]
     """English words of the training data, in lower case."""
+    fast: Transformer | None = None
+    """The same model made for translating alone; without one, `model` translates."""
     exported: ExportedModel | None = None
     """The same model in CTranslate2, which then does the translating."""
+    aligning_head: AligningHead | None = None
+    """The head of cross-attention to look at first."""
 
     @classmethod
     def load(
@@ -65,10 +71,11 @@ class Translator:
             raise UserError("torch translates in float32 or bfloat16; int8 needs the engine ctranslate2")
         dtype = torch.bfloat16 if precision == "bfloat16" and exported is None else torch.float32
         if device == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            pack(model, dtype)
+            fast = packed(model, dtype)
         else:
-            model.to(dtype)
-        return cls(model, directory.tokenizer("en"), directory.tokenizer("ko"), directory.known_words(), exported)
+            fast = model if dtype == torch.float32 else copy.deepcopy(model).to(dtype)
+        english, korean = directory.tokenizer("en"), directory.tokenizer("ko")
+        return cls(model, english, korean, directory.known_words(), fast, exported, directory.aligning_head())
 
     def translate(self, texts: Sequence[str], beam: int = 1) -> list[str]:
         """The best translation of each text, in the same order; an empty text stays empty."""
@@ -92,14 +99,14 @@ class Translator:
         return split_long(self.english, self.english.encode(text))
 
     def _decode_all(self, sources: Sequence[list[int]], search: Search) -> Iterator[tuple[int, list[Hypothesis]]]:
-        return decode_all(self.model, sources, search)
+        return decode_all(self.fast or self.model, sources, search)
 
     def translate_stream(self, text: str, search: Search = GREEDY) -> Iterator[str]:
         """The likeliest translation so far, longer by a piece each time; the last is the whole."""
         done: list[int] = []
         device = next(self.model.parameters()).device
         for ids in self.parts(text):
-            for [draft] in write(self.model, pad([[*ids, EOS]]).to(device), search):
+            for [draft] in write(self.fast or self.model, pad([[*ids, EOS]]).to(device), search):
                 newest = draft.best()[0].ids if draft.done else draft.live[0]
                 yield self.korean.decode([*done, *newest])
             done += newest
@@ -107,12 +114,16 @@ class Translator:
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log-probability of each (English, Korean) pair's Korean, summed over pieces and end mark."""
         ids = [(self.english.encode(english), self.korean.encode(korean)) for english, korean in pairs]
-        found = dict(forced_logprobs(self.model, ids))
+        found = dict(forced_logprobs(self.fast or self.model, ids))
         return [sum(found[i]) for i in range(len(pairs))]
 
-    def attention(self, text: str, target: str | None = None, beam: int = 1) -> AttentionMaps:
+    def attention(
+        self, text: str, target: str | None = None, beam: int = 1, details: bool = True
+    ) -> AttentionMaps:
         """Where the model looked while translating `text`, or while reading the translation `target`."""
-        return attention_maps(self.model, self.english, self.korean, text, target, beam)
+        maps = attention_maps(self.model, self.english, self.korean, text, target, beam, self.known_words, details)
+        maps.best = self.aligning_head
+        return maps
 
     def unknown_words(self, text: str) -> list[str]:
         """Words that training never held: a small model answers them with fluent nonsense."""

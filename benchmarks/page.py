@@ -1,0 +1,123 @@
+"""How large and how quick the page is, and pictures of it.
+
+    python benchmarks/page.py runs/everyday
+    python benchmarks/page.py runs/everyday --pictures docs/example/page
+
+Sizes: 12 pieces on the run's model and 32 on an untrained one of 6 layers, 8 heads, width 512. Times, in headless
+Chromium: from opening the file to the page standing, and from a change of the link to the changed page, the median
+of five. Pictures: every view at 1280 x 800 and on a phone's width, in both languages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import torch
+from playwright.sync_api import Browser
+
+from tests.browser import Opened, browser, opened
+from translator.config import ModelConfig
+from translator.inspection import page
+from translator.inspection.maps import AttentionMaps
+from translator.model import Transformer
+from translator.translate import Translator
+
+VIEWS = ["overview", "head", "head.lines", "matrix", "whatif", "check", *(f"walk{step}" for step in range(1, 9))]
+PAIRS = {  # pieces a side: English, Korean
+    12: ("My younger sister is reading a book.", None),
+    32: (
+        "My younger sister is reading a book at the library. " * 3,
+        "제 여동생은 도서관에서 책을 읽고 있어요. " * 3,
+    ),
+    64: (
+        "My younger sister is reading a book at the library. " * 5,
+        "제 여동생은 도서관에서 책을 읽고 있어요. " * 6,
+    ),
+    128: (
+        "My younger sister is reading a book at the library. " * 10,
+        "제 여동생은 도서관에서 책을 읽고 있어요. " * 12,
+    ),
+}
+
+
+def main() -> None:
+    """Parse the arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="a run directory, such as runs/everyday")
+    parser.add_argument("--pictures", type=Path, help="write pictures of every view into this folder")
+    args = parser.parse_args()
+    translator = Translator.load(args.run)
+    english, korean = translator.english, translator.korean
+    torch.manual_seed(0)
+    large = Transformer(
+        ModelConfig(width=512, heads=8, encoder_layers=6, decoder_layers=6), english.size, korean.size
+    )
+    untrained = Translator(large.eval(), english, korean, translator.known_words)
+    with tempfile.TemporaryDirectory() as folder, browser() as chromium:
+        for name, model, pieces in [("run", translator, n) for n in PAIRS] + [("6 x 8 x 512", untrained, 32)]:
+            maps = model.attention(*PAIRS[pieces])
+            file = page.write(maps, Path(folder) / "x.html")
+            with opened(chromium, file) as window:
+                times = {"open": opening(window)} | {view: change(window, view) for view in VIEWS}
+            steps = max(time for view, time in times.items() if view.startswith("walk"))
+            size = file.stat().st_size / 2**20
+            print(f"{name:12} {sides(maps):>9} {size:5.2f} MiB, slowest step of the walk {steps:.0f} ms")
+            print("   ", ", ".join(f"{view} {time:.0f}" for view, time in times.items()), "ms")
+        if args.pictures:
+            file = page.write(translator.attention("I am a student."), Path(folder) / "x.html")
+            take_pictures(chromium, file, args.pictures)
+
+
+def take_pictures(chromium: Browser, file: Path, folder: Path) -> None:
+    """Every view, at two widths, in both themes and languages."""
+    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for (width, height), theme in product(((1280, 800), (390, 844)), themes):
+        with opened(chromium, file, width=width, height=height, theme=theme) as window:
+            for view, language in product(VIEWS, ("en", "ko")):
+                window.go(f"#cross/{view}/{language}")
+                name = f"{view}.{language}.{width}.{theme}.png"
+                window.page.screenshot(path=folder / name, full_page=width < 1000)
+
+
+def sides(maps: AttentionMaps) -> str:
+    """How many pieces there are."""
+    return f"{len(maps.source.ids)} x {len(maps.reads)}"
+
+
+def opening(window: Opened) -> float:
+    """Milliseconds from opening the file until the page stands and can be used."""
+    times = []
+    for _ in range(5):
+        window.go("#cross/overview/en")
+        times.append(window.page.evaluate("performance.getEntriesByName('ready')[0].startTime"))
+    return float(statistics.median(times))
+
+
+def change(window: Opened, view: str) -> float:
+    """Milliseconds from a change of the link until the new view has been laid out."""
+    script = """async ([there, back]) => {
+        const times = [];
+        for (let i = 0; i < 5; i++) {
+            for (const link of [back, there]) {
+                const changed = new Promise((resolve) => addEventListener("popstate", resolve, { once: true }));
+                const before = performance.now();
+                location.hash = link;
+                await changed;
+                document.body.offsetHeight;
+                if (link === there) times.push(performance.now() - before);
+            }
+        }
+        return times;
+    }"""
+    away = "head" if view == "check" else "check"
+    times = window.page.evaluate(script, [f"#cross/q2/{view}/en", f"#cross/q2/{away}/en"])
+    return float(statistics.median(times))
+
+
+if __name__ == "__main__":
+    main()

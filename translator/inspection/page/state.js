@@ -1,0 +1,94 @@
+/**
+ * What is shown, and its link: #cross/l2h3/q7/walk4/ko is head 3 of layer 2 of cross-attention (from 1, as the page
+ * counts), its 7th query, the walk's 4th step, in Korean. After `head` stand what differs from the plain map:
+ * head.words.norms.unmarked.reads.lines.
+ */
+import { KINDS, has, layers, manifest, matrix, sizes } from "./data.js";
+
+export const VIEWS = ["overview", "head", "walk", "matrix", "whatif", ...(manifest.history ? ["training"] : []), "check"];
+export const STEPS = 8;
+export const FLAGS = ["words", "norms", "unmarked", "reads", "lines"];
+
+const best = manifest.best ?? { layer: manifest.model.decoder_layers - 1, head: 0, reading: "predicts" };
+
+export const state = {
+  kind: "cross", layer: best.layer, head: best.head, query: telling(), key: 0,
+  view: "overview", step: 1, lang: navigator.language.startsWith("ko") ? "ko" : "en",
+  flags: new Set(), // of FLAGS
+  snapshot: (manifest.history?.steps.length ?? 1) - 1,
+  measure: "entropy", // under the thumbnails
+  theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+};
+
+/** A query worth opening with: the step whose look at a word is the most decided. */
+function telling() {
+  const weights = matrix("cross.weights", best.layer, best.head);
+  const words = manifest.source.pieces.map((p) => (p.word === null ? false : !manifest.source.words[p.word].punctuation));
+  const targets = manifest.target.pieces.slice(1).map((p) => (p.word === null ? false : !manifest.target.words[p.word].punctuation));
+  const top = weights.map((row, i) => (targets[i] ? row.reduce((most, w, k) => (words[k] ? Math.max(most, w) : most), 0) : -1));
+  return top.findLastIndex((w) => w >= 0.95 * Math.max(...top)); // of equals the last: it has read the most
+}
+
+/** The key that the chosen query looks at most. */
+function topKey({ kind, layer, head, query }) {
+  const row = matrix(`${kind}.weights`, layer, head)[query];
+  return row.indexOf(Math.max(...row));
+}
+
+let listener = () => {};
+/** Call `draw` after every change; there is one listener, the page. */
+export const onChange = (draw) => (listener = draw);
+
+/** Change what is shown and draw it; `quietly` only keeps the link up to date. */
+export function set(changes, quietly = false) {
+  const before = state.view;
+  Object.assign(state, changes);
+  tidy();
+  if (!("key" in changes) && ["kind", "layer", "head", "query"].some((name) => name in changes)) state.key = topKey(state);
+  history[state.view === before ? "replaceState" : "pushState"](null, "", link());
+  if (!quietly) listener();
+}
+
+/** Keep every number inside this model and sentence. */
+function tidy() {
+  const within = (x, count) => Math.min(Math.max(x | 0, 0), count - 1);
+  const [Q, K] = sizes(state.kind);
+  state.layer = within(state.layer, layers(state.kind));
+  state.head = within(state.head, manifest.model.heads);
+  state.query = within(state.query, Q);
+  state.key = within(state.key, K);
+  state.step = within(state.step - 1, STEPS) + 1;
+  state.snapshot = within(state.snapshot, manifest.history?.steps.length ?? 1);
+  if (!VIEWS.includes(state.view)) state.view = "overview";
+}
+
+/** The link of what is shown. */
+export function link() {
+  const { kind, layer, head, query, view, step, lang, flags, snapshot } = state;
+  const part = { walk: `walk${step}`, head: ["head", ...flags].join("."), training: `training${snapshot + 1}` }[view] ?? view;
+  return `#${KINDS[kind].link}/l${layer + 1}h${head + 1}/q${query + 1}/${part}/${lang}`;
+}
+
+/** Show what a link says; parts that are missing or wrong stay as they are. */
+export function followLink(hash) {
+  for (const part of decodeURIComponent(hash.replace(/^#/, "")).split("/")) {
+    const kind = Object.keys(KINDS).find((name) => KINDS[name].link === part);
+    const [, name, number] = /^([a-z]+)(\d*)$/.exec(part.split(".")[0]) ?? [];
+    const place = /^l(\d+)h(\d+)$/.exec(part);
+    if (kind) state.kind = kind;
+    else if (place) Object.assign(state, { layer: place[1] - 1, head: place[2] - 1 });
+    else if (name === "q" && number) state.query = number - 1;
+    else if (part === "en" || part === "ko") state.lang = part;
+    else if (VIEWS.includes(name)) {
+      state.view = name;
+      if (name === "walk" && number) state.step = Number(number);
+      if (name === "training" && number) state.snapshot = number - 1;
+      if (name === "head") state.flags = new Set(part.split(".").filter((flag) => FLAGS.includes(flag)));
+    }
+  }
+  tidy();
+  state.key = topKey(state);
+}
+
+/** Whether the walk's arrays are in the file. */
+export const detailed = has("cross.queries");
