@@ -105,11 +105,11 @@ def main() -> None:
     print("|---:|---|---:|---:|---:|")
     for beam in (1, 5):
         search = Search(beam=beam)
-        found = differences(translator.model, sources, search)
-        usual = dict(decode_all(translator.model, sources, search, batch_size=32))
+        found = differences(translator.fast or translator.model, sources, search)
+        usual = dict(decode_all(translator.fast or translator.model, sources, search, batch_size=32))
         for name, other in others.items():
             again = dict(other.exported.decode_all(sources, search) if other.exported else
-                         decode_all(other.model, sources, search, batch_size=32))  # fmt: skip
+                         decode_all(other.fast or other.model, sources, search, batch_size=32))  # fmt: skip
             found[name] = difference([again[i] for i in range(len(sources))],
                                      [usual[i] for i in range(len(sources))])  # fmt: skip
         for name, (changed, ties, score) in found.items():

@@ -158,7 +158,7 @@ def own(folder: Path, engine: Any, precision: Any) -> Translate:
         if translator.exported:
             found = dict(translator.exported.decode_all(sources, search, batch_size=batch))
         else:
-            found = dict(decode_all(translator.model, sources, search, batch_size=batch))
+            found = dict(decode_all(translator.fast or translator.model, sources, search, batch_size=batch))
         return [found[i][0].ids for i in range(len(sources))]
 
     return translate

@@ -5,6 +5,7 @@ Shapes: `B` sentences, `K` hypotheses a sentence, `V` Korean vocabulary, `M` tok
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -118,13 +119,16 @@ class Draft:
 
         Those among the first K that end are finished. Of the others there are at least K, since a hypothesis
         ends in one way only. The search is done when K hypotheses are finished ("first come, first served",
-        Kasai et al. 2022) or at the length limit, where what lives is cut off.
+        Kasai et al. 2022) or at the length limit, where what lives is cut off. After that nothing changes.
         """
         beam = self.search.beam
+        # A drawn end mark leaves nothing; it keeps the place in the batch.
+        going = [c for c in candidates if c.piece != EOS][:beam] or list(candidates)
+        if self.done:
+            return going
         for total, parent, piece in candidates[:beam]:
             if piece == EOS and total > -math.inf:
                 self._finish(self.live[parent], total)
-        going = [c for c in candidates if c.piece != EOS][:beam]
         self.live = [[*self.live[parent], piece] for _, parent, piece in going]
         self.done = len(self.finished) >= beam
         if not self.done and len(self.live[0]) >= self.limit:
@@ -143,10 +147,10 @@ class Draft:
         return sorted(self.finished, key=lambda h: (not h.finished, -h.score))[: self.search.beam]
 
 
-def candidates(logprobs: Tensor, totals: Tensor, drafts: Sequence[Draft]) -> list[list[Candidate]]:
+def candidates(logprobs: Tensor, totals: Tensor, drafts: Sequence[Draft], length: int) -> list[list[Candidate]]:
     """The 2K likeliest extensions for each draft, from (B, K, V) log-probabilities of the next piece and (B, K)
-    log-probabilities so far. Where pieces are drawn, the one that was drawn."""
-    search, length = drafts[0].search, len(drafts[0].live[0])
+    log-probabilities of the `length` pieces so far. Where pieces are drawn, the one that was drawn."""
+    search = drafts[0].search
     if length < search.min_length:
         logprobs[..., EOS] = -math.inf
     for row, draft in enumerate(drafts):
@@ -184,7 +188,8 @@ def write(
 ) -> Iterator[list[Draft]]:
     """Translate (B, S) English ids, ended by EOS and padded, step by step; yields the B drafts after each step.
 
-    Drafts that are done leave the batch, so the rest go faster; each gets what it would get alone.
+    Drafts that are done leave the batch when they are a quarter of it: to leave is to copy the rest of the cache.
+    Each gets what it would get alone.
     """
     memory, cache = model.encode(source), model.new_cache()
     sizes = (source != PAD).sum(dim=1).tolist()
@@ -198,15 +203,16 @@ def write(
     newest = source.new_full((len(alive), 1), BOS)  # B K, of each live hypothesis; K is 1 in the beginning
     totals = torch.zeros(len(alive), 1, device=source.device)  # B K, log-probabilities so far
     past = None  # B K M, which tokens in the cache are whose; None: the sentence has one hypothesis, all are its
-    while True:
+    for length in itertools.count():
         logprobs = next_logprobs(model.decode(newest, memory, cache, past))  # B K V
-        going = [
-            draft.advance(found) for draft, found in zip(alive, candidates(logprobs, totals, alive), strict=True)
-        ]
+        found = candidates(logprobs, totals, alive, length)
+        going = [draft.advance(extensions) for draft, extensions in zip(alive, found, strict=True)]
         yield drafts
         stay = [row for row, draft in enumerate(alive) if not draft.done]
         if not stay:
             return
+        if len(stay) > 0.75 * len(alive):
+            stay = list(range(len(alive)))
         rows = torch.tensor(stay, device=source.device)
         if len(stay) < len(alive):
             memory = memory.keep(rows)

@@ -25,7 +25,7 @@ from translator.errors import UserError
 from translator.model import Embedding, Residual, Transformer, sinusoids
 from translator.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
-POSITIONS = 2048
+POSITIONS = 1024
 """Length of the position table of an exported model. CTranslate2's own sinusoids are others than the paper's."""
 
 
