@@ -115,7 +115,7 @@ def change(window: Opened, view: str) -> float:
         return times;
     }"""
     away = "head" if view == "check" else "check"
-    times = window.page.evaluate(script, [f"#cross/q2/{view}/en", f"#cross/q2/{away}/en"])
+    times = window.page.evaluate(script, [f"#cross/q2/{view}/en", f"#cross/q1/{away}/en"])
     return float(statistics.median(times))
 
 

@@ -46,7 +46,7 @@ export function formula(text) {
 /** A piece as it can be seen: what would be invisible becomes its code point, a lone accent gets a ring. */
 export function visible(piece) {
   const shown = piece.replace(/[\p{Cc}\p{Cf}\p{Z}\p{Co}]/gu, (c) =>
-    c === "\u200D" && piece.length > 1 ? c : `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+    (c === "\u200D" || c === " ") && piece.trim().length > 1 ? c : `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
   return /^\p{M}/u.test(shown) ? "◌" + shown : shown;
 }
 

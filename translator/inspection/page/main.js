@@ -43,7 +43,7 @@ function header() {
         choice("theme", t("theme"), themes, state.theme, (theme) => set({ theme })),
         choice("lang", t("language"), [["ko", "한국어"], ["en", "English"]], state.lang, (lang) => set({ lang })))),
     h("div", { class: "pair" },
-      h("h1", {},
+      h("h1", { class: manifest.source.text.length > 120 && "long" },
         h("span", {}, sentence(manifest.source, "en")), " ",
         h("span", { class: "korean" }, sentence(manifest.target, "ko"))),
       h("p", { class: "note" }, t(manifest.forced ? "forced" : "found"))));

@@ -33,7 +33,7 @@ function stack(name, count, ...blocks) {
 
 /** The keys and values that go across, drawn where the blocks have come to lie. */
 function drawTies(diagram) {
-  const lines = diagram.querySelector("svg");
+  const lines = diagram.querySelector(".ties");
   const box = diagram.getBoundingClientRect();
   const place = (name) => {
     const b = diagram.querySelector(`[data-block="${name}"]`).getBoundingClientRect();
@@ -78,7 +78,6 @@ export function overview() {
   const { encoder_layers, decoder_layers } = manifest.model;
   const items = figures().map((name) => [name, t(name), t(`${name}_is`)]);
   const diagram = h("div", { class: "transformer" },
-    svg("svg", { class: "ties", role: "img", "aria-label": t("ties") }),
     h("div", { class: "intro" },
       h("p", {}, t(state.theme === "dark" ? "overviewHintDark" : "overviewHint")),
       h("p", { class: "label" }, t("under")),
@@ -90,7 +89,8 @@ export function overview() {
       tokens(predicts, t("predicts")), arrow(), plain("linear"), arrow(),
       stack("decoder", decoder_layers, plain("feedForward"), arrow(), attentionBlock("cross"),
         h("div", { class: "up", "aria-hidden": "true" }, "↑ Q"), attentionBlock("decoder_self")),
-      arrow(), plain("embedding"), arrow(), tokens(reads, t("reads"))));
+      arrow(), plain("embedding"), arrow(), tokens(reads, t("reads"))),
+    svg("svg", { class: "ties", role: "img", "aria-label": t("ties") }));
   new ResizeObserver(() => diagram.isConnected && drawTies(diagram)).observe(diagram);
   return h("div", { class: "overview" },
     diagram,

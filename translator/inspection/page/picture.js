@@ -26,10 +26,9 @@ function drawn(root) {
         fill: style.backgroundColor, stroke: round ? style.borderTopColor : "none", "stroke-width": border[0], opacity,
       }));
     }
-    if (!round && border[2]) {
-      const [x2, y1] = [x + box.width, y + box.height];
-      parts.push(svg("line", { x1: x, x2, y1, y2: y1, stroke: style.borderBottomColor, "stroke-width": border[2], opacity }));
-    }
+    const line = (at, width, stroke) => parts.push(svg("line", { x1: x, x2: x + box.width, y1: at, y2: at, stroke, "stroke-width": width, opacity }));
+    if (!round && border[0]) line(y, border[0], style.borderTopColor);
+    if (!round && border[2]) line(y + box.height, border[2], style.borderBottomColor);
     for (const child of element.childNodes) {
       if (child.nodeType === Node.ELEMENT_NODE) visit(child);
       else if (child.nodeType === Node.TEXT_NODE && child.data.trim()) parts.push(...written(child, style, origin, opacity));
@@ -62,7 +61,8 @@ function written(node, style, origin, opacity) {
   const vertical = style.writingMode !== "horizontal-tb";
   const attributes = { fill: style.color, "font-size": style.fontSize, opacity };
   if (vertical) {
-    const box = node.parentElement.getBoundingClientRect();
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
     const [x, y] = [box.left - origin.left + MARGIN + box.width * 0.72, box.bottom - origin.top + MARGIN];
     return [svg("text", { ...attributes, transform: `translate(${x} ${y}) rotate(-90)` }, node.data)];
   }

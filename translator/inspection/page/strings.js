@@ -25,7 +25,7 @@ const STRINGS = {
   decoder_self: ["Masked self-attention", "마스크드 셀프 어텐션"],
   cross: ["Cross-attention", "크로스 어텐션"],
   encoder_self_says: ["English looks at English", "영어가 영어를 봐요"],
-  decoder_self_says: ["Korean looks back at Korean", "한국어가 앞의 한국어를 봐요"],
+  decoder_self_says: ["Korean looks back", "한국어가 앞의 한국어를 봐요"],
   cross_says: ["Korean looks at English", "한국어가 영어를 봐요"],
   which: ["Which attention", "어떤 어텐션"],
   encoder_self_short: ["English → English", "영어 → 영어"],
