@@ -103,7 +103,7 @@ def figures_of(maps: AttentionMaps) -> dict[str, Figure]:
 def test_every_label_is_drawn(tmp_path: Path) -> None:
     maps = made_up(ODD, ODD[::-1], "$a_1$ 뷁ㅋㅋ漢🙂▁ \\frac ^\n\t x$")
     for name, figure in figures_of(maps).items():
-        for suffix in ("png", "svg", "pdf"):
+        for suffix in ("png", "svg", "pdf") if name == "head" else ("png",):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 save(figure, tmp_path / f"{name}.{suffix}")
@@ -150,7 +150,10 @@ def test_the_pictures_hold_the_weights() -> None:
 
 
 def test_pictures_grow_with_the_sentence() -> None:
-    short, long = (figures_of(made_up(["가"] * n, ["a"] * n, "a")) for n in (12, 40))
+    short, long = (
+        {"head": draw_head(maps, 0, 0), "heads": draw_heads(maps, layer=0)}
+        for maps in (made_up(["가"] * n, ["a"] * n, "a") for n in (12, 40))
+    )
     for name in short:
         assert all(long[name].get_size_inches() > 1.5 * short[name].get_size_inches())
         sizes = [
@@ -182,8 +185,8 @@ def test_a_label_has_only_what_the_font_has(text: str) -> None:
     assert bool(drawn) == bool(text)
 
 
-def test_the_same_maps_give_the_same_bytes(toy: Translator, tmp_path: Path) -> None:
-    maps = toy.attention(TEXT)
+def test_the_same_maps_give_the_same_bytes(tmp_path: Path) -> None:
+    maps = made_up(["▁가", "나"], ["▁a", "b"], "a b")
     for suffix in ("png", "svg", "pdf"):
         drawn = [draw_head(maps, 0, 1), draw_heads(maps)]
         for folder in ("a", "b"):
