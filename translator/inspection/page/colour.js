@@ -26,14 +26,21 @@ export function cellStyle(x) {
   return { background: `rgb(${r} ${g} ${b})`, color: light > 0.179 ? "#000" : "#fff" };
 }
 
-/** Paint a matrix of numbers from −1 to 1 into a canvas. */
-export function paint(canvas, rows) {
+/** Paint a matrix of numbers into a canvas, a pixel a number; ±`scale` are the full colours. */
+export function paint(canvas, rows, scale = 1) {
   const [height, width] = [rows.length, rows[0]?.length ?? 0];
   Object.assign(canvas, { width: Math.max(width, 1), height: Math.max(height, 1) });
   const image = new ImageData(canvas.width, canvas.height);
-  rows.forEach((row, i) => {
-    for (let j = 0; j < width; j++) image.data.set([...colour(row[j]), 255], 4 * (i * width + j));
-  });
+  const { cell, accent, negative } = palette;
+  let at = 0;
+  for (const row of rows) {
+    for (let j = 0; j < width; j++) { // `colour` written out: this runs for every number that is shown
+      const end = row[j] < 0 ? negative : accent;
+      const t = Math.min(Math.abs(row[j]) / scale, 1);
+      for (let c = 0; c < 3; c++) image.data[at++] = cell[c] + t * (end[c] - cell[c]);
+      image.data[at++] = 255;
+    }
+  }
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
@@ -81,7 +88,7 @@ export function strip(values, { name, scale, focus = false }) {
   /** Show other values in the same strip. */
   element.update = (values) => {
     now = values;
-    paint(bar, [Float64Array.from(values, (x) => x / scale)]);
+    paint(bar, [values], scale);
     bar.setAttribute("aria-label", `${name} (${values.length}): ${[...values.slice(0, 4)].map((x) => fixed(x, 2)).join(", ")} …`);
     rest();
   };

@@ -13,7 +13,7 @@ const LABELLED = 24; // rows or columns up to which their pieces are named
 export function picture(name, rows, { scale, pieces = [], above = [] }) {
   const [height, width] = [rows.length, rows[0].length];
   const canvas = h("canvas", { class: "pixels", role: "img", "aria-label": `${name}: ${height} × ${width}` });
-  paint(canvas, rows.map((row) => Float64Array.from(row, (x) => x / scale)));
+  paint(canvas, rows, scale);
   const lit = [h("span", { class: "lit-row" }), h("span", { class: "lit-column" })];
   const element = h("figure", { class: "matrix" },
     h("figcaption", {}, h("strong", {}, name), " ", h("span", { class: "sub number" }, `${height} × ${width}`)),
