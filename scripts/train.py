@@ -12,8 +12,13 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 from translator.errors import run
+
+if TYPE_CHECKING:
+    from translator.config import Config
+    from translator.distributed import Ranks
 
 
 def main() -> None:
@@ -23,16 +28,23 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that override the file's")
     args = parser.parse_args()
 
-    from translator.checkpoint import RunDirectory
     from translator.config import load_config
     from translator.distributed import join_ranks
+
+    config = load_config(args.config, args.settings)
+    with join_ranks() as ranks:
+        train(config, ranks)
+
+
+def train(config: Config, ranks: Ranks) -> None:
+    """Prepare the data on the first rank, train on all. What is made here is gone before the ranks part."""
+    from translator.checkpoint import RunDirectory
     from translator.preparation import prepare
     from translator.samples import Samples
     from translator.training import Trainer
 
-    config = load_config(args.config, args.settings)
     directory = RunDirectory(config.run_dir)
-    with join_ranks() as ranks, directory.locked() if ranks.main else nullcontext():
+    with directory.locked() if ranks.main else nullcontext():
         with ranks.main_first():
             if ranks.main:
                 print(f"Reading and cleaning the corpus for {directory.path} ...", file=sys.stderr)
