@@ -28,20 +28,15 @@ from translator.model import Transformer
 from translator.translate import Translator
 
 VIEWS = ["overview", "head", "head.lines", "matrix", "whatif", "check", *(f"walk{step}" for step in range(1, 9))]
-PAIRS = {  # pieces a side: English, Korean
-    12: ("My younger sister is reading a book.", None),
-    32: (
-        "My younger sister is reading a book at the library. " * 3,
-        "제 여동생은 도서관에서 책을 읽고 있어요. " * 3,
-    ),
-    64: (
-        "My younger sister is reading a book at the library. " * 5,
-        "제 여동생은 도서관에서 책을 읽고 있어요. " * 6,
-    ),
-    128: (
-        "My younger sister is reading a book at the library. " * 10,
-        "제 여동생은 도서관에서 책을 읽고 있어요. " * 12,
-    ),
+ENGLISH, KOREAN = (
+    "My younger sister is reading a book at the library. ",
+    "제 여동생은 도서관에서 책을 읽고 있어요. ",
+)
+PAIRS = {  # about so many pieces a side: English, Korean
+    12: ("My younger sister is reading a good book.", None),
+    32: (ENGLISH * 2 + "I am a student.", KOREAN * 2 + "저는 학생이에요. " * 2),
+    64: (ENGLISH * 5, KOREAN * 6),
+    128: (ENGLISH * 10, KOREAN * 12),
 }
 
 
