@@ -21,9 +21,10 @@ import torch
 from playwright.sync_api import Browser
 
 from tests.browser import Opened, browser, opened
+from translator.checkpoint import RunDirectory
 from translator.config import ModelConfig
 from translator.inspection import page
-from translator.inspection.maps import AttentionMaps
+from translator.inspection.history import add_history
 from translator.model import Transformer
 from translator.translate import Translator
 
@@ -44,28 +45,39 @@ def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run directory, such as runs/everyday")
-    parser.add_argument("--pictures", type=Path, help="write pictures of every view into this folder")
+    parser.add_argument("--pictures", type=Path, help="write pictures of every view here instead")
     args = parser.parse_args()
     translator = Translator.load(args.run)
+    with tempfile.TemporaryDirectory() as folder, browser() as chromium:
+        file = Path(folder) / "x.html"
+        if args.pictures:
+            maps = translator.attention("I am a student.")
+            add_history(maps, RunDirectory.open(args.run))
+            take_pictures(chromium, page.write(maps, file), args.pictures)
+        else:
+            for name, model, pieces in [("run", translator, n) for n in PAIRS] + [
+                ("6 x 8 x 512", large(translator), 32)
+            ]:
+                maps = model.attention(*PAIRS[pieces])
+                measure(chromium, page.write(maps, file), f"{name:12} {len(maps.source.ids)} x {len(maps.reads)}")
+
+
+def large(translator: Translator) -> Translator:
+    """An untrained model of 6 layers, 8 heads and width 512 for the same vocabularies."""
     english, korean = translator.english, translator.korean
     torch.manual_seed(0)
-    large = Transformer(
-        ModelConfig(width=512, heads=8, encoder_layers=6, decoder_layers=6), english.size, korean.size
-    )
-    untrained = Translator(large.eval(), english, korean, translator.known_words)
-    with tempfile.TemporaryDirectory() as folder, browser() as chromium:
-        for name, model, pieces in [("run", translator, n) for n in PAIRS] + [("6 x 8 x 512", untrained, 32)]:
-            maps = model.attention(*PAIRS[pieces])
-            file = page.write(maps, Path(folder) / "x.html")
-            with opened(chromium, file) as window:
-                times = {"open": opening(window)} | {view: change(window, view) for view in VIEWS}
-            steps = max(time for view, time in times.items() if view.startswith("walk"))
-            size = file.stat().st_size / 2**20
-            print(f"{name:12} {sides(maps):>9} {size:5.2f} MiB, slowest step of the walk {steps:.0f} ms")
-            print("   ", ", ".join(f"{view} {time:.0f}" for view, time in times.items()), "ms")
-        if args.pictures:
-            file = page.write(translator.attention("I am a student."), Path(folder) / "x.html")
-            take_pictures(chromium, file, args.pictures)
+    config = ModelConfig(width=512, heads=8, encoder_layers=6, decoder_layers=6)
+    model = Transformer(config, english.size, korean.size)
+    return Translator(model.eval(), english, korean, translator.known_words)
+
+
+def measure(chromium: Browser, file: Path, name: str) -> None:
+    """Print a page's size, how soon it stands, and how long each view takes."""
+    with opened(chromium, file) as window:
+        times = {"open": opening(window)} | {view: change(window, view) for view in VIEWS}
+    steps = max(time for view, time in times.items() if view.startswith("walk"))
+    print(f"{name} {file.stat().st_size / 2**20:5.2f} MiB, slowest step of the walk {steps:.0f} ms")
+    print("   ", ", ".join(f"{view} {time:.0f}" for view, time in times.items()), "ms")
 
 
 def take_pictures(chromium: Browser, file: Path, folder: Path) -> None:
@@ -77,11 +89,6 @@ def take_pictures(chromium: Browser, file: Path, folder: Path) -> None:
                 window.go(f"#cross/{view}/{language}")
                 name = f"{view}.{language}.{width}.{theme}.png"
                 window.page.screenshot(path=folder / name, full_page=width < 1000)
-
-
-def sides(maps: AttentionMaps) -> str:
-    """How many pieces there are."""
-    return f"{len(maps.source.ids)} x {len(maps.reads)}"
 
 
 def opening(window: Opened) -> float:
