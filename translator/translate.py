@@ -15,6 +15,7 @@ from translator.checkpoint import RunDirectory
 from translator.decoding import GREEDY, Hypothesis, Search, decode_all, forced_logprobs, length_penalty, write
 from translator.errors import UserError
 from translator.export import ExportedModel, export_of
+from translator.hardware import keep_freed_memory
 from translator.inspection.maps import AttentionMaps, attention_maps
 from translator.model import Transformer
 from translator.packing import packed
@@ -69,6 +70,7 @@ class Translator:
             exported = ExportedModel(export_of(directory, model), precision or "int8")
         elif precision == "int8":
             raise UserError("torch translates in float32 or bfloat16; int8 needs the engine ctranslate2")
+        keep_freed_memory()
         dtype = torch.bfloat16 if precision == "bfloat16" and exported is None else torch.float32
         if device == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             fast = packed(model, dtype)
