@@ -18,7 +18,8 @@ import torch
 
 from translator.batching import Batch
 from translator.checkpoint import RunDirectory
-from translator.config import SourceConfig, load_config
+from translator.config import SourceConfig
+from translator.config_file import load_config
 from translator.corpus import read_pairs
 from translator.model import Transformer
 from translator.optimization import move_average

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from translator.batching import pad
+from translator.batching import pad_and_end
 from translator.decoding import Hypothesis, Search, decode_all, forced_logprobs, length_limit, next_logprobs
 from translator.model import Transformer
 from translator.tokenizer import BOS, EOS
@@ -78,7 +78,7 @@ def without_cache(model: Transformer, source: list[int]) -> Hypothesis:
     ids: list[int] = []
     total = 0.0
     while len(ids) < length_limit(len(source) + 1):
-        logprobs = next_logprobs(model(pad([[*source, EOS]]), torch.tensor([[BOS, *ids]]))[0, -1])
+        logprobs = next_logprobs(model(pad_and_end([source]), torch.tensor([[BOS, *ids]]))[0, -1])
         total += logprobs.max().item()
         if (piece := int(logprobs.argmax())) == EOS:
             return Hypothesis(ids, total, total / ((6 + len(ids)) / 6))

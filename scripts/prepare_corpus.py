@@ -20,7 +20,7 @@ def main() -> None:
 
     import random
 
-    from translator.config import load_config
+    from translator.config_file import load_config
     from translator.corpus import load_corpus, summary
     from translator.preparation import cache_folder
 

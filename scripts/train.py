@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that override the file's")
     args = parser.parse_args()
 
-    from translator.config import load_config
+    from translator.config_file import load_config
     from translator.distributed import join_ranks
 
     config = load_config(args.config, args.settings)

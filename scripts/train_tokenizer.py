@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from translator.checkpoint import RunDirectory
-    from translator.config import load_config
+    from translator.config_file import load_config
     from translator.preparation import prepare
 
     config = load_config(args.config, args.settings)

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.batching import Example, Examples, TrainingData, ahead, collate, epoch_batches, pad
+from translator.batching import Example, Examples, TrainingData, ahead, collate, epoch_batches, pad_and_end
 from translator.tokenizer import BOS, EOS, PAD
 
 lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=80)
@@ -106,12 +106,10 @@ def test_training_data_are_batches_of_its_examples_weighted() -> None:
 
 
 @given(st.lists(st.lists(st.integers(4, 99), max_size=9), min_size=1, max_size=9))
-def test_pad_adds_nothing_but_padding(rows: list[list[int]]) -> None:
-    if not any(rows):
-        return
-    padded = pad(rows)
-    assert padded.dtype == torch.int64 and padded.size(1) == max(map(len, rows))
-    assert [[i for i in row if i != PAD] for row in padded.tolist()] == rows
+def test_padding_adds_nothing_but_the_end_mark_and_padding(rows: list[list[int]]) -> None:
+    padded = pad_and_end(rows)
+    assert padded.dtype == torch.int64 and padded.size(1) == max(map(len, rows)) + 1
+    assert [[i for i in row if i != PAD] for row in padded.tolist()] == [[*row, EOS] for row in rows]
 
 
 @given(st.lists(st.integers(1, 9), max_size=20), st.integers(0, 5), st.integers(0, 20))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.checkpoint import RunDirectory, write_atomically
+from translator.checkpoint import RunDirectory
 from translator.config import Config, ModelConfig, TokenizerConfig
 from translator.errors import UserError
 from translator.model import Transformer
@@ -34,23 +32,6 @@ def run(tmp_path: Path, tokenizers: tuple[Tokenizer, Tokenizer]) -> RunDirectory
 def model_of(run: RunDirectory, **changes: object) -> Transformer:
     config = ModelConfig(16, 2, 1, 1, 16, **changes)  # type: ignore[arg-type]
     return Transformer(config, run.tokenizer("en").size, run.tokenizer("ko").size)
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "folder" / "file"
-    write_atomically(path, b"old")
-
-    def full(descriptor: int) -> None:
-        assert path.read_bytes() == b"old"
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(UserError, match=r"file: cannot be written \(No space left on device\)"):
-            write_atomically(path, b"new")
-    assert [p.name for p in path.parent.iterdir()] == ["file"] and path.read_bytes() == b"old"
-    write_atomically(path, b"new")
-    assert [p.name for p in path.parent.iterdir()] == ["file"] and path.read_bytes() == b"new"
 
 
 def test_a_folder_that_holds_no_run(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.toy import ROOT
 from translator import config as module
-from translator.config import Config, SourceConfig, load_config, to_yaml
+from translator.config import Config, SourceConfig
+from translator.config_file import load_config, to_yaml
 from translator.errors import UserError
 
 

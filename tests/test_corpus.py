@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.toy import environment, toy_pairs, write_pairs
 from translator import corpus as module
 from translator.cleaning import letters
 from translator.config import CleaningConfig, DataConfig, SourceConfig
-from translator.corpus import Corpus, Pair, load_corpus, make_once, read_pairs, summary
+from translator.corpus import Corpus, Pair, load_corpus, read_pairs, summary
 from translator.errors import UserError
 
 PLAIN = CleaningConfig(max_ratio=0, min_hangul=0, min_latin=0, max_repeats=0)
@@ -332,34 +331,6 @@ def test_the_mapped_pairs_are_the_pairs(tmp_path: Path) -> None:
     for i in (-1, 10_500):
         with pytest.raises(IndexError):
             corpus.train[i]
-
-
-def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    def fail(folder: Path) -> None:
-        (folder / "half").write_text("half", encoding="utf-8")
-        raise UserError("no")
-
-    with pytest.raises(UserError):
-        make_once(tmp_path / "cache" / "x", fail)
-    assert os.listdir(tmp_path / "cache") == []
-
-
-def test_of_two_that_make_the_same_the_first_stays(tmp_path: Path) -> None:
-    def fill(name: str, folder: Path) -> None:
-        (folder / name).touch()
-        if name == "slow":
-            make_once(tmp_path / "cache" / "x", lambda folder: fill("quick", folder))
-
-    make_once(tmp_path / "cache" / "x", lambda folder: fill("slow", folder))
-    assert os.listdir(tmp_path / "cache") == ["x"] and os.listdir(tmp_path / "cache" / "x") == ["quick"]
-
-
-def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path: Path) -> None:
-    for name in ("old.tmp", "new.tmp"):
-        (tmp_path / name).mkdir()
-    os.utime(tmp_path / "old.tmp", (time.time() - 90_000,) * 2)
-    make_once(tmp_path / "x", lambda folder: None)
-    assert sorted(os.listdir(tmp_path)) == ["new.tmp", "x"]
 
 
 KILLED = """

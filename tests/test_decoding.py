@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.decode_invariance import differences
 from tests.toy import ROOT, ToyRun, tiny_model
-from translator.batching import pad
+from translator.batching import pad_and_end
 from translator.decoding import (
     GREEDY,
     Hypothesis,
@@ -54,7 +54,7 @@ samplings = st.builds(
 
 
 def batch(sources: list[list[int]]) -> torch.Tensor:
-    return pad([[*source, EOS] for source in sources])
+    return pad_and_end(sources)
 
 
 def alone(model: Transformer, source: list[int], search: Search = GREEDY) -> list[Hypothesis]:

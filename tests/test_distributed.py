@@ -16,7 +16,7 @@ from torch import nn
 from tests.test_training import begin, metrics, timeless
 from tests.toy import ROOT, environment, toy_yaml
 from translator.checkpoint import RunDirectory
-from translator.config import load_config
+from translator.config_file import load_config
 from translator.distributed import Ranks, choose_device, join_ranks, use_bfloat16
 from translator.errors import UserError
 

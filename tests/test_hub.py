@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.toy import ROOT, environment, toy_pairs
-from translator.config import DataConfig, SourceConfig, load_config
+from translator.config import DataConfig, SourceConfig
+from translator.config_file import load_config
 from translator.corpus import Pair
 
 OPUS, TED, NEWS = "Helsinki-NLP/opus-100", "someone/ted-talks", "someone/news"

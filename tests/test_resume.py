@@ -17,7 +17,7 @@ import pytest
 from tests.test_training import assert_same_run, begin
 from tests.toy import ROOT, environment, run_script, small_config, toy_yaml
 from translator.checkpoint import RunDirectory
-from translator.config import load_config
+from translator.config_file import load_config
 from translator.errors import UserError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of Unix")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from translator.config import Config, ModelConfig, load_config
+from translator.config import Config, ModelConfig
+from translator.config_file import load_config
 from translator.corpus import Pair
 from translator.model import Transformer
 

@@ -103,7 +103,7 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
         self.captured: list[Captured] | None = None  # a list while inside `capture`
-        self.joined: Callable[[Tensor], Tensor] | None = None  # the three projections as one, from `packing.pack`
+        self.joined: Callable[[Tensor], Tensor] | None = None  # the three as one: `packing.packed`
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
         """Each position of `x` (B, T, D) gathers from all of `context` (B, S, D) what `mask` lets it see."""

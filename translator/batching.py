@@ -157,9 +157,8 @@ def epoch_batches(
     order = order[np.lexsort((target, np.where(bucket % 2, source, -source), bucket))]
     batches: list[list[int]] = []
     width = 0
-    for i, longest in zip(
-        order.tolist(), (lengths[order].max(axis=1) + 1).tolist(), strict=True
-    ):  # + the end mark
+    widths = lengths.max(axis=1) + 1  # with the end mark
+    for i, longest in zip(order.tolist(), widths[order].tolist(), strict=True):
         width = max(width, longest)
         if not batches or width * (len(batches[-1]) + 1) > budget:
             batches.append([])
@@ -171,27 +170,21 @@ def epoch_batches(
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pad examples into one batch."""
-    target_out = _pad_and_end([target for _, target in examples])
+    target_out = pad_and_end([target for _, target in examples])
     target_in = torch.full_like(target_out, BOS)
     target_in[:, 1:] = target_out[:, :-1].masked_fill(target_out[:, :-1] == EOS, PAD)  # one step behind
     return Batch(
-        source=_pad_and_end([source for source, _ in examples]),
+        source=pad_and_end([source for source, _ in examples]),
         target_in=target_in,
         target_out=target_out,
         tokens=sum(len(target) + 1 for _, target in examples),
     )
 
 
-def _pad_and_end(sentences: Sequence[Ids]) -> Tensor:
-    """Sentences as one tensor (B, longest + 1), each followed by the end mark and filled up with PAD."""
+def pad_and_end(sentences: Sequence[Ids]) -> Tensor:
+    """Sentences of ids as one tensor (B, longest + 1), each followed by the end mark and filled up with PAD."""
     table = np.full((len(sentences), max(map(len, sentences)) + 1), PAD)
     for row, ids in zip(table, sentences, strict=True):
         row[: len(ids)] = ids
         row[len(ids)] = EOS
     return torch.from_numpy(table)
-
-
-def pad(rows: Sequence[Sequence[int]]) -> Tensor:
-    """Rows of ids as one tensor (B, longest), filled up with PAD."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows])

@@ -23,38 +23,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from translator.atomic import cannot_be_written, write_atomically
 from translator.batching import Batch
-from translator.config import Config, load_config, to_yaml
+from translator.config import Config
+from translator.config_file import load_config, to_yaml
 from translator.errors import UserError, warn
 from translator.model import Transformer
 from translator.scoring import AligningHead, AlignmentScore
 from translator.tokenizer import Tokenizer
-
-
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write aside, flush to the disk, rename: `path` is the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        if os.name == "posix":  # the new name must reach the disk too
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _cannot_be_written(path, error) from None
-
-
-def _cannot_be_written(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path}: cannot be written ({error.strerror}); once that is mended, the same command goes on from the "
-        "last checkpoint"
-    )
 
 
 @dataclass
@@ -255,7 +231,7 @@ class RunDirectory:
                 file.flush()
                 os.fsync(file.fileno())  # before the checkpoint that counts on it
         except OSError as error:
-            raise _cannot_be_written(path, error) from None
+            raise cannot_be_written(path, error) from None
 
     def cut_log(self, step: int) -> None:
         """Take out what was logged after `step`: a resumed run will log it again."""

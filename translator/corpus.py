@@ -10,11 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from translator.atomic import make_once
 from translator.cleaning import fault, letters
 from translator.config import DataConfig, SourceConfig
 from translator.errors import UserError
@@ -98,26 +96,6 @@ def read_pairs(source: SourceConfig | str, skip_bad_lines: bool = False) -> list
     if source.cap:
         kept = sorted(kept, key=lambda pair: _hash("\t".join(pair)))[: source.cap]
     return kept
-
-
-def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Have `fill` make `folder` if it is not there: aside and then renamed, so it is there whole or not at all."""
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob("*.tmp"):  # of a process that was killed
-        if left.stat().st_mtime < time.time() - 86_400:
-            shutil.rmtree(left, ignore_errors=True)
-    aside = Path(tempfile.mkdtemp(suffix=".tmp", prefix=f"{folder.name}-", dir=folder.parent))
-    try:
-        fill(aside)
-        try:
-            os.rename(aside, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, and made the same
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _key(config: DataConfig) -> str:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from translator.batching import collate, pad
+from translator.batching import collate, pad_and_end
 from translator.model import Transformer
 from translator.tokenizer import BOS, EOS, PAD
 
@@ -252,7 +252,7 @@ def decode_all(
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        source = pad([[*sources[i], EOS] for i in rows]).to(device)
+        source = pad_and_end([sources[i] for i in rows]).to(device)
         *_, drafts = write(model, source, search, prefixes and [prefixes[i] for i in rows])
         yield from ((i, draft.best()) for i, draft in zip(rows, drafts, strict=True))
 

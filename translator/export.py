@@ -5,11 +5,9 @@ Every switch of `ModelConfig` has its place in CTranslate2's specification, so e
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from translator.atomic import make_once
 from translator.attention import MultiHeadAttention
 from translator.checkpoint import RunDirectory
 from translator.config import ModelConfig
@@ -119,16 +118,11 @@ def export_of(run: RunDirectory, model: Transformer) -> Path:
     folder = run.path / "export"
     with open(run.path / "best" / "model.safetensors", "rb") as file:
         path = folder / f"ctranslate2-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-    if not path.is_dir():
-        outdated = list(folder.glob("ctranslate2-*"))
-        folder.mkdir(exist_ok=True)
-        # Written aside, so that what has the name is whole, though two processes may be at it at once.
-        with tempfile.TemporaryDirectory(dir=folder) as aside:
-            export(model, run.config().model, run.tokenizer("en"), run.tokenizer("ko"), Path(aside) / "model")
-            with contextlib.suppress(OSError):  # the other one was first
-                os.rename(Path(aside) / "model", path)
-        for old in outdated:
-            shutil.rmtree(old, ignore_errors=True)
+    outdated = set(folder.glob("ctranslate2-*")) - {path}
+    sizes, tokenizers = run.config().model, (run.tokenizer("en"), run.tokenizer("ko"))
+    make_once(path, lambda aside: export(model, sizes, *tokenizers, aside))
+    for old in outdated:
+        shutil.rmtree(old, ignore_errors=True)
     return path
 
 

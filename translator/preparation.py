@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from translator.atomic import make_once
 from translator.batching import Example, Examples, TrainingData
 from translator.checkpoint import RunDirectory
 from translator.config import Config
-from translator.corpus import Corpus, load_corpus, make_once
+from translator.corpus import Corpus, load_corpus
 from translator.errors import UserError, warn
 from translator.tokenizer import Tokenizer, split_words
 

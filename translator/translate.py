@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from translator.batching import pad
+from translator.batching import pad_and_end
 from translator.checkpoint import RunDirectory
 from translator.decoding import GREEDY, Hypothesis, Search, decode_all, forced_logprobs, length_penalty, write
 from translator.errors import UserError
@@ -20,7 +20,7 @@ from translator.inspection.maps import AttentionMaps, attention_maps
 from translator.model import Transformer
 from translator.packing import packed
 from translator.scoring import AligningHead
-from translator.tokenizer import EOS, Tokenizer, normalize, split_words
+from translator.tokenizer import Tokenizer, normalize, split_words
 
 LONGEST = 128
 """English pieces translated at once. Models are trained on sentences; longer texts are cut into parts."""
@@ -108,7 +108,7 @@ class Translator:
         done: list[int] = []
         device = next(self.model.parameters()).device
         for ids in self.parts(text):
-            for [draft] in write(self.fast or self.model, pad([[*ids, EOS]]).to(device), search):
+            for [draft] in write(self.fast or self.model, pad_and_end([ids]).to(device), search):
                 newest = draft.best()[0].ids if draft.done else draft.live[0]
                 yield self.korean.decode([*done, *newest])
             done += newest

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from translator.attention import Captured, MultiHeadAttention
-from translator.batching import pad
+from translator.batching import pad_and_end
 from translator.decoding import next_logprobs
 from translator.inspection.words import Array
 from translator.model import Transformer
@@ -100,9 +100,9 @@ def occlusion(model: Transformer, ids: Sequence[list[int]], words: Sequence[Sequ
     losses = np.zeros((len(reads), len(words)), dtype=np.float32)
     for start in range(0, len(words), 16):  # some at a time, since the scores of a whole vocabulary are many
         some = words[start : start + 16]
-        left = [[id for place, id in enumerate(source) if place not in word] for word in some]
+        left = [[id for place, id in enumerate(source[:-1]) if place not in word] for word in some]
         target = torch.tensor([reads] * len(some), device=device)
-        logprobs = next_logprobs(model(pad(left).to(device), target))  # words T V
+        logprobs = next_logprobs(model(pad_and_end(left).to(device), target))  # words T V
         losses[:, start : start + 16] = (whole - logprobs[:, torch.arange(len(reads)), predicts]).T.cpu().numpy()
     return losses
 

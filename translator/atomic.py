@@ -1,0 +1,60 @@
+"""Files and folders that are there whole or not at all, whenever the process is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from translator.errors import UserError
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write aside, flush to the disk, rename: `path` is the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if os.name == "posix":  # the new name must reach the disk too
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise cannot_be_written(path, error) from None
+
+
+def cannot_be_written(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path}: cannot be written ({error.strerror}); once that is mended, the same command goes on from the "
+        "last checkpoint"
+    )
+
+
+def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Have `fill` fill `folder` if it is not there: aside, and then renamed."""
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob("*.tmp"):  # of a process that was killed
+        if left.stat().st_mtime < time.time() - 86_400:
+            shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(suffix=".tmp", prefix=f"{folder.name}-", dir=folder.parent))
+    try:
+        made = aside / folder.name  # inside, since others may read it, but not what mkdtemp makes
+        made.mkdir()
+        fill(made)
+        try:
+            os.rename(made, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster, and made the same
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

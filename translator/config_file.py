@@ -1,0 +1,144 @@
+"""Settings from a YAML file first, then `key=value` on top; checked, and every mistake named.
+
+>>> load_config("configs/everyday.yaml", ["model.dropout=2.0"])
+Traceback (most recent call last):
+    ...
+translator.errors.UserError: command line: model.dropout must be at least 0 and below 1, not 2.0
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from translator.config import Config
+from translator.errors import UserError
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
+    """Read a YAML file and `key=value` overrides into a checked `Config`; every mistake is a `UserError`.
+
+    Relative paths in the YAML are taken from its own folder, those on the command line from the working
+    directory.
+    """
+    path = Path(path)
+    try:
+        values = OmegaConf.load(path)
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1)
+        hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
+        raise UserError(f"{path}: no such configuration file.{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except Exception as error:  # PyYAML's errors have no common base that OmegaConf re-exports
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, DictConfig):
+        raise UserError(f"{path}: must hold `key: value` lines")
+
+    config = _merge(OmegaConf.structured(Config), values, label=str(path), folder=path.parent)
+    for override in overrides or []:
+        if not override.partition("=")[1]:
+            raise UserError(f"command line: '{override}' is not of the form key=value")
+    try:
+        values = OmegaConf.from_dotlist(overrides or [])
+    except Exception as error:
+        raise UserError(f"command line: not a value YAML can read ({' '.join(str(error).split())})") from None
+    config = _merge(OmegaConf.structured(config), values, label="command line", folder=Path())
+    if not config.run_dir:
+        config.run_dir = str((Path("runs") / path.stem).absolute())
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """The merged configuration as a YAML file's text; `load_config` reads it back equal."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def _merge(tree: DictConfig, values: DictConfig, label: str, folder: Path) -> Config:
+    """Lay `values` over `tree`, check the result, and make the paths it brought absolute."""
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(tree, _expand(values)))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{label}: {_explain(error, values)}") from None
+    except (ValueError, TypeError) as error:  # from a __post_init__, or a group given for a list
+        raise UserError(f"{label}: {error}") from None
+    assert isinstance(config, Config)
+    _check_ranges(config, label)
+    _resolve_paths(config, folder)
+    return config
+
+
+def _expand(values: DictConfig) -> DictConfig:
+    """Write out the short forms: a lone file for a list of files, a name for `{path: name}`."""
+    raw = OmegaConf.to_container(values)
+    assert isinstance(raw, dict)
+    data = raw.get("data")
+    if isinstance(data, dict):
+        for key in ("sources", "validation", "test"):
+            value = [data[key]] if isinstance(data.get(key), (str, dict)) else data.get(key)
+            if isinstance(value, list):
+                data[key] = [{"path": item} if isinstance(item, str) else item for item in value]
+    created = OmegaConf.create(raw)
+    assert isinstance(created, DictConfig)
+    return created
+
+
+def _explain(error: OmegaConfBaseException, values: DictConfig) -> str:
+    """OmegaConf's message as one line with the full key and, for a wrong choice, the near miss."""
+    message = str(error).split("\n")[0].rstrip(".")
+    key = getattr(error, "full_key", None)
+    if key is None:  # a group given as a plain value; OmegaConf does not say which
+        groups = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}
+        key = next((k for k in values if k in groups and not OmegaConf.is_dict(values[k])), None)
+        message = f"'{key}' is a group of settings, not a value"
+    choices = message.partition("expected one of ")[2]
+    if choices:
+        wrong = message.partition("'")[2].partition("'")[0]
+        near = difflib.get_close_matches(wrong, choices.strip("[]").replace("'", "").split(", "), n=1, cutoff=0.4)
+        message += f". Did you mean: '{near[0]}'?" if near else ""
+    return f"{message} (at {key})" if key else message
+
+
+def _check_ranges(node: Any, label: str, prefix: str = "") -> None:
+    """Check every number against the range its field declares."""
+    for f in dataclasses.fields(node):
+        value = getattr(node, f.name)
+        if dataclasses.is_dataclass(value):
+            _check_ranges(value, label, f"{prefix}{f.name}.")
+        for i, item in enumerate(value if isinstance(value, list) else []):
+            if dataclasses.is_dataclass(item):
+                _check_ranges(item, label, f"{prefix}{f.name}[{i}].")
+        least, above, below = f.metadata.get("range", (None, None, None))
+        wanted = [
+            f"at least {least}" if least is not None else "",
+            f"above {above}" if above is not None else "",
+            f"below {below}" if below is not None else "",
+        ]
+        inside = (
+            (least is None or value >= least)
+            and (above is None or value > above)
+            and (below is None or value < below)
+        )
+        if not inside:
+            raise UserError(f"{label}: {prefix}{f.name} must be {' and '.join(filter(None, wanted))}, not {value}")
+
+
+def _resolve_paths(node: Any, folder: Path) -> None:
+    """Make relative paths absolute, in place; absolute ones came from an earlier layer and stay."""
+    for f in dataclasses.fields(node):
+        value = getattr(node, f.name)
+        if dataclasses.is_dataclass(value):
+            _resolve_paths(value, folder)
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                if dataclasses.is_dataclass(item):
+                    _resolve_paths(item, folder)
+                elif f.metadata.get("path"):
+                    value[i] = str((folder / item).absolute())
+        elif f.metadata.get("path") and value:
+            setattr(node, f.name, str((folder / value).absolute()))
