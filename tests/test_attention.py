@@ -139,6 +139,20 @@ def test_capture_while_training_draws_the_same_random_numbers() -> None:
     torch.testing.assert_close(rows, torch.ones_like(rows), atol=1e-6, rtol=0)
 
 
+def test_silent_heads_are_silent_in_training_and_for_whole_sentences() -> None:
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(8, 2, head_dropout=0.5).train()
+    with torch.no_grad():
+        layer.output.weight.copy_(torch.eye(8))
+        layer.output.bias.zero_()
+    x = torch.randn(200, 5, 8)
+    silenced, heard = layer(x, x).view(200, 5, 2, 4), layer.eval()(x, x).view(200, 5, 2, 4)  # B T H d
+    silent = (silenced == 0).all(dim=-1)  # B T H
+    assert torch.equal(silent, silent[:, :1].expand_as(silent))  # all of a sentence or nothing of it
+    assert 0.3 < silent.float().mean() < 0.7
+    torch.testing.assert_close(silenced, torch.where(silent[..., None], 0.0, 2 * heard))  # louder for the others
+
+
 def test_capture_ends_after_an_error() -> None:
     model = tiny_model()
     with pytest.raises(ZeroDivisionError), capture(model):

@@ -94,10 +94,11 @@ class MultiHeadAttention(nn.Module):
     - cross-attention: queries from the Korean decoder, keys and values from the English encoder.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, head_dropout: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = Dropout(dropout)  # at 0.1, 1.5 % of a training step
+        self.head_dropout = head_dropout
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -138,6 +139,8 @@ class MultiHeadAttention(nn.Module):
         else:  # the same in one call of torch's fused kernel
             dropout = self.dropout.share if self.training else 0.0
             mixed = F.scaled_dot_product_attention(queries, keys, values, mask, dropout)
+        if self.training and self.head_dropout:  # some heads of each sentence are silent (Zhou et al. 2020)
+            mixed = mixed * F.dropout(mixed.new_ones(*mixed.shape[:2], 1, 1), self.head_dropout)
         outputs: Tensor = self.output(self._join(mixed))
         if self.captured is not None:
             self.captured.append(Captured(x, queries, keys, values, scores, mask, weights, mixed, outputs))

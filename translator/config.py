@@ -204,6 +204,10 @@ class ModelConfig:
     attention_dropout: float = _number(0.0, least=0, below=1)
     """On attention weights. The drawn weights no longer sum to 1 while training; rarely worth it."""
 
+    head_dropout: float = _number(0.0, least=0, below=1)
+    """Share of the heads of cross-attention that are silent while training, drawn for each sentence anew (Zhou et
+    al. 2020). So no head can leave a word to another, and each comes to align by itself."""
+
     def __post_init__(self) -> None:
         """Check what no single field can."""
         if self.width % self.heads or self.width % 2:

@@ -142,7 +142,9 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.self_attention = MultiHeadAttention(config.width, config.heads, config.attention_dropout)
-        self.cross_attention = MultiHeadAttention(config.width, config.heads, config.attention_dropout)
+        self.cross_attention = MultiHeadAttention(
+            config.width, config.heads, config.attention_dropout, config.head_dropout
+        )
         self.feed_forward = FeedForward(config)
         self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
 

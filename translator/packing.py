@@ -20,14 +20,20 @@ from translator.model import Transformer
 
 
 def product(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """The function x ↦ x Wᵀ + b, computed in `dtype`; x and what comes out are float32. It has no gradient."""
+    """The function x ↦ x Wᵀ + b, computed in `dtype`; x and what comes out are float32. It has no gradient.
+
+    A single row is multiplied as it is, in float32: oneDNN takes 15 to 30 µs to start, in which MKL is done.
+    """
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
     # What TorchInductor's frozen models call. 32 rows are a hint; any number may come.
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype), 32)
-    bias = None if bias is None else bias.detach().to(dtype)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), 32)
+    packed_bias = None if bias is None else bias.to(dtype)
     multiplication = torch.ops.mkldnn._linear_pointwise.default
 
     def multiply(x: Tensor) -> Tensor:
-        y: Tensor = multiplication(x.to(dtype), packed, bias, "none", [], "")
+        if x.numel() == x.size(-1):
+            return F.linear(x, weight, bias)
+        y: Tensor = multiplication(x.to(dtype), packed, packed_bias, "none", [], "")
         return y.to(x.dtype)
 
     return multiply
