@@ -13,9 +13,9 @@ from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
     "errors", "config", "hardware", "tokenizer", "cleaning", "sources", "corpus", "batching", "dropout",
-    "attention", "model", "packing", "decoding", "scoring", "optimization", "distributed", "checkpoint",
-    "preparation", "reporting", "training", "inspection.words", "inspection.measures", "inspection.bundle",
-    "inspection.maps", "inspection.history", "inspection.alignment", "inspection.model_one",
+    "attention", "model", "packing", "decoding", "scoring", "evaluation", "optimization", "distributed",
+    "checkpoint", "preparation", "reporting", "training", "inspection.words", "inspection.measures",
+    "inspection.bundle", "inspection.maps", "inspection.history", "inspection.alignment", "inspection.model_one",
     "inspection.figures", "inspection.page", "inspection.exports", "inspection.curves", "export", "translate",
     "lines", "prompt", "samples",
 ]  # fmt: skip
