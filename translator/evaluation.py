@@ -1,4 +1,4 @@
-"""How good the translations of a file are, how sure that is, whether another system is better, and where they fail.
+"""How good the translations of a file are, how sure that is, which of two systems is better, where they fail.
 
 A corpus-level score is a formula over sums of counts, a row of counts a sentence. With the rows at hand any choice
 of sentences is scored at once: all of them, each by itself, those of one length, or a thousand resamples.
@@ -100,7 +100,7 @@ class Evaluation:
     pairs: Sequence[Pair]
     hypotheses: Sequence[str]
     measures: dict[str, Measure]
-    """By name: chrF++, BLEU over MeCab-ko morphemes if mecab-ko is installed, BLEU over characters, exact match."""
+    """chrF++, BLEU over MeCab-ko morphemes if mecab-ko is installed, BLEU over characters, exact match."""
     length_ratio: float
     """Characters of all translations over those of all references."""
     faults: dict[str, float]
