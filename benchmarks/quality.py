@@ -39,7 +39,7 @@ from translator.translate import Translator
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 TRACKS = {"general": CONFIGS / "general.yaml", "all": CONFIGS / "mix.yaml"}
-HEADING = "## Recipes"
+HEADING = "## Quality of the recipes"
 EPOCHS_FOR_PEERS = 4
 
 
