@@ -37,7 +37,17 @@ def test_from_a_recipe_to_a_comparison(
         f"# Results\n\n{quality.HEADING}\n\n{quality.header()}\n| old |\n\n## Next\n", encoding="utf-8"
     )
     small = ["train.max_steps=20", "validation.every_steps=10", "validation.samples=[]", "model.width=16"]
-    command = [toy_yaml(tmp_path), "--track", "tiny", "--minutes", "5", "--corpora", corpora, "--out", out]
+    command: list[str | Path] = [
+        toy_yaml(tmp_path),
+        "--track",
+        "tiny",
+        "--minutes",
+        "5",
+        "--corpora",
+        corpora,
+        "--out",
+        out,
+    ]
     call(quality.main, monkeypatch, *command, "--peers", peers, "--results", results, *small)
 
     system = System.load(out)

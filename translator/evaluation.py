@@ -285,7 +285,7 @@ def summary(this: Evaluation, other: Evaluation | None = None) -> str:
             found = compare(measure, other.measures[name])
             p = min(found.p_better, found.p_worse)
             line += f"  {_scored(other.measures[name])}  {found.difference:>+10.2f}  {p:>6.3f}"
-        lines.append(line)
+        lines.append(line.rstrip())
     faults = ", ".join(f"{name} {share:.1f} %" for name, share in this.faults.items())
     lines.append(f"  length ratio {this.length_ratio:.2f}, {faults}")
     lines += [f"  {measure.signature}" for measure in this.measures.values() if measure.signature]
