@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,14 @@ class TimedTrainManager(TrainManager):  # type: ignore[misc]
     folder: Path | None = None
     valid_data: Any
     spent = 0.0
+    ended = math.inf
+    """When the step before was over, on the clock of the machine."""
     validated = 0
 
     def _train_step(self, batch: Any) -> tuple[float, int]:
-        start = time.monotonic()
+        start = min(self.ended, time.monotonic())  # with the update and the next batch after the step before
         result: tuple[float, int] = super()._train_step(batch)
-        # The update after the step is timed with the next one.
-        self.spent += time.monotonic() - min(start, getattr(self, "ended", start))
+        self.spent += time.monotonic() - start
         if self.folder and self.spent >= self.seconds * (self.validated + 1) / VALIDATIONS:
             self.validated += 1
             self._validate(self.valid_data)
