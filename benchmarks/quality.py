@@ -162,7 +162,8 @@ def write_for_peers(
     ]
     examples = [data.examples[row] for row in rows]
     write("train", [(english.decode(list(en)), korean.decode(list(ko))) for en, ko in examples])
-    write("dev", validation)
+    # By length: JoeyNMT translates in the file's order, each batch as far as its longest sentence may go.
+    write("dev", sorted(validation, key=lambda pair: len(pair[0])))
     for file in (*VALIDATION, *TESTS):
         write(file, read_pairs(str(corpora / f"{file}.tsv.xz"))[:LINES])
     for language, tokenizer in (("en", english), ("ko", korean)):
