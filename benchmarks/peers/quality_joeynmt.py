@@ -5,9 +5,9 @@
     python -m benchmarks.peers.quality_joeynmt DATA --minutes 30 --rate 1e-3 --out runs/quality/joeynmt-1e-3
 
 From the repository's root, in an environment of its own (README.md beside this file). The recipe is joeynmt.yaml.
-Six times, the last at the end, it translates the validation pairs greedily; the best weights translate the tests.
-Its clock stands still while it validates, which this project's own minutes include, and during the trial before the
-training, of a minute at most, from which the updates and so the warm-up are reckoned.
+Six times, the last at the end, it translates the validation pairs greedily; the best weights translate the
+tests. Its clock stands still while it validates, which this project's own minutes include, and during a trial of a
+minute at most before the training, from which the updates and so the warm-up are reckoned.
 """
 
 from __future__ import annotations
