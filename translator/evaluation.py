@@ -186,7 +186,8 @@ def measures(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, 
 
 def chrf_of_counts(counts: np.ndarray) -> np.ndarray:
     """chrF (Popović 2015) as sacreBLEU has it: (…, 3 × orders), the n-grams of each order in the translations, in
-    the references and in both, → (…). Orders that either side has none of do not count."""
+    the references and in both, → (…). Orders that either side has none of do not count, so a system that writes a
+    lone full stop for every sentence scores up to 12: look at the length ratio too."""
     orders = counts.reshape(*counts.shape[:-1], -1, 3)
     found, wanted, both = np.moveaxis(orders, -1, 0)  # … orders each
     counted = (found > 0) & (wanted > 0)

@@ -82,7 +82,8 @@ def main() -> None:
         if spent >= seconds * (validated + 1) / VALIDATIONS:
             validated += 1
             found = translate(model, english, korean, dev)
-            score = float(CHRF(word_order=2).corpus_score(found, [references]).score)
+            # Smoothed, as joeynmt.yaml says why.
+            score = float(CHRF(word_order=2, eps_smoothing=True).corpus_score(found, [references]).score)
             add_to_curve(args.out, spent / 60, score)
             print(f"{spent / 60:.1f} minutes, {steps} steps: chrF++ {score:.2f}, {found[0]}", flush=True)
             if score >= best:
