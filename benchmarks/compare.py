@@ -6,6 +6,7 @@ The folders are what benchmarks.quality and benchmarks/peers/ wrote (systems.py)
 was trained, then chrF++ on the first 300 lines of each file, with its 95 % bootstrap interval. In the rows below
 the first one stands by how much the first system leads, and p, the share of resamples in which it does not (paired
 bootstrap, Koehn 2004; below 0.05 it is significantly better, above 0.95 significantly worse).
+A length ratio, the mean over the files, that is far from 1 tells of a system whose chrF++ means nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from benchmarks.systems import LINES, TESTS, VALIDATION, System, read_curve, read_lines
 from translator.corpus import read_pairs
 from translator.errors import run
-from translator.evaluation import Measure, compare, evaluate
+from translator.evaluation import Evaluation, Measure, compare, evaluate
 from translator.inspection.figures import save
 
 
@@ -44,20 +45,22 @@ def main() -> None:
     print()
     files = (*VALIDATION, *TESTS)
     scores = {file: score(file, args.systems, args.corpora) for file in files}
-    print("| chrF++ | " + " | ".join(f"`{file}`" for file in files) + " |")
-    print("|---|" + "---:|" * len(files))
+    print("| chrF++ | " + " | ".join(f"`{file}`" for file in files) + " | length ratio |")
+    print("|---|" + "---:|" * (len(files) + 1))
     for i, system in enumerate(systems):
-        print(f"| {system.name} | " + " | ".join(cell(scores[file][0], scores[file][i]) for file in files) + " |")
+        cells = [cell(scores[file][0].chrf, scores[file][i].chrf) for file in files]
+        ratio = sum(scores[file][i].length_ratio for file in files) / len(files)
+        print(f"| {' | '.join([system.name, *cells])} | {ratio:.2f} |")
     if args.curves:
         curves = [(s.name, read_curve(folder)) for s, folder in zip(systems, args.systems, strict=True)]
         save(draw(curves), args.curves)
 
 
-def score(file: str, folders: Sequence[Path], corpora: Path) -> list[Measure]:
-    """chrF++ of each system's translations of a file."""
+def score(file: str, folders: Sequence[Path], corpora: Path) -> list[Evaluation]:
+    """Each system's translations of a file, measured."""
     pairs = read_pairs(str(corpora / f"{file}.tsv.xz"))[:LINES]
     found = [read_lines(folder / "translations" / f"{file}.ko") for folder in folders]
-    return [evaluate(pairs, lines).chrf for lines in found]
+    return [evaluate(pairs, lines) for lines in found]
 
 
 def cell(first: Measure, this: Measure) -> str:
