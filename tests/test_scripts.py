@@ -247,6 +247,17 @@ def test_evaluate(toy_run: ToyRun, tmp_path: Path) -> None:
     assert scores["chrF++"]["score"] > 50
 
 
+def test_evaluate_against_another_run(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, report = toy_run.config.parent / "test.tsv", tmp_path / "scores.json"
+    run_here("evaluate.py", toy_run.path, "--data", data, "--against", toy_run.path, "--details", "--json", report)
+    text = capsys.readouterr().out
+    assert "the other" in text and "Worst sentences" in text and "1 to 5" in text
+    found = json.loads(report.read_text(encoding="utf-8"))["chrF++"]
+    assert found["against"]["difference"] == 0 and found["against"]["p_better"] == 1
+    assert found["interval"][0] <= found["score"] <= found["interval"][1]
+    assert found["best"][0]["score"] >= found["worst"][0]["score"]
+
+
 ENDINGS = [
     "html", "attn.json", "attn.npz", "csv", "align", "bertviz.json",
     *(f"{kind}.{suffix}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,10 @@ from translator.batching import Example, collate
 from translator.errors import UserError
 from translator.model import Transformer
 from translator.tokenizer import EOS
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
 
 @dataclass
@@ -37,22 +41,24 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return float(CHRF(word_order=2).corpus_score(list(hypotheses), [list(references)]).score)
 
 
-def score(hypotheses: Sequence[str], references: Sequence[str]) -> list[Score]:
-    """chrF++, BLEU over MeCab-ko morphemes, BLEU over characters, and the share of exact matches.
-
-    Where mecab-ko is not installed its BLEU is left out.
-    """
+def metrics() -> dict[str, CHRF | BLEU]:
+    """sacreBLEU's, by the names used here, chrF++ first; where mecab-ko is not installed its BLEU is left out."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
+    found: dict[str, CHRF | BLEU] = {"chrF++": CHRF(word_order=2)}
+    with contextlib.suppress(ImportError, RuntimeError):
+        found["BLEU ko-mecab"] = BLEU(tokenize="ko-mecab")
+    found["BLEU char"] = BLEU(tokenize="char")
+    return found
+
+
+def score(hypotheses: Sequence[str], references: Sequence[str]) -> list[Score]:
+    """chrF++, BLEU over MeCab-ko morphemes, BLEU over characters, and the share of exact matches."""
     if len(hypotheses) != len(references):
         raise UserError(f"{len(hypotheses)} translations cannot be scored against {len(references)} references")
-    metrics: dict[str, CHRF | BLEU] = {"chrF++": CHRF(word_order=2)}
-    with contextlib.suppress(ImportError, RuntimeError):
-        metrics["BLEU ko-mecab"] = BLEU(tokenize="ko-mecab")
-    metrics["BLEU char"] = BLEU(tokenize="char")
     scores = []
-    for name, metric in metrics.items():
+    for name, metric in metrics().items():
         value = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
         scores.append(Score(name, value, str(metric.get_signature())))
     exact = sum(h == r for h, r in zip(hypotheses, references, strict=True)) / max(len(references), 1)
