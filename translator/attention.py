@@ -124,8 +124,9 @@ class MultiHeadAttention(nn.Module):
         """All three from one input, as self-attention has it."""
         if self.joined is None or torch.is_grad_enabled():
             return self.queries(x), *self.keys_values(x)
-        queries, keys, values = self.joined(x).chunk(3, dim=-1)
-        return self._split(queries), self._split(keys), self._split(values)
+        joined = self.joined(x).view(*x.shape[:2], 3, self.heads, -1)
+        queries, keys, values = joined.permute(2, 0, 3, 1, 4)  # B T 3 H d -> B H T d each
+        return queries, keys, values
 
     def look(self, x: Tensor, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Look at keys and values that are already there, which is what cached decoding needs → (B, T, D).

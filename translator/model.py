@@ -126,8 +126,8 @@ class LayerCache:
                 new[:, :, :start] = old[:, :, :start]
             self.korean = grown[0], grown[1]
         for new, kept in zip((keys, values), self.korean, strict=True):
-            kept[:, :, start : self.length] = new
-        return self.korean[0][:, :, : self.length], self.korean[1][:, :, : self.length]
+            kept.narrow(2, start, keys.size(2)).copy_(new)
+        return self.korean[0].narrow(2, 0, self.length), self.korean[1].narrow(2, 0, self.length)
 
     def keep(self, sentences: Tensor) -> None:
         """Drop all sentences but these."""
@@ -150,9 +150,10 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, memory: Memory, mask: Tensor | None, cache: LayerCache) -> Tensor:
         """(B, N, D), the Korean that `cache` does not hold yet → (B, N, D)."""
-        x = self.residuals[0](x, lambda y: self._look_back(y, mask, cache))
-        x = self.residuals[1](x, lambda y: self._look_across(y, memory, cache))
-        return self.residuals[2](x, self.feed_forward)  # type: ignore[no-any-return]
+        looking_back, looking_across, thinking = self.residuals
+        x = looking_back(x, lambda y: self._look_back(y, mask, cache))
+        x = looking_across(x, lambda y: self._look_across(y, memory, cache))
+        return thinking(x, self.feed_forward)  # type: ignore[no-any-return]
 
     def _look_back(self, x: Tensor, mask: Tensor | None, cache: LayerCache) -> Tensor:
         queries, keys, values = self.self_attention.queries_keys_values(x)
