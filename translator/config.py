@@ -202,7 +202,7 @@ class ModelConfig:
     """On embeddings, sublayer outputs and inside the feed-forward network."""
 
     attention_dropout: float = _number(0.0, least=0, below=1)
-    """On attention weights. The drawn weights no longer sum to 1 while training; rarely worth it."""
+    """On attention weights, which then no longer sum to 1 while training."""
 
     head_dropout: float = _number(0.0, least=0, below=1)
     """Share of the heads of cross-attention that are silent while training, drawn for each sentence anew (Zhou et
