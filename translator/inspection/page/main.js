@@ -74,7 +74,7 @@ function footer() {
 }
 
 /** Draw all anew, and leave the focus where it was. */
-function draw() {
+export function draw() {
   const root = document.documentElement;
   root.lang = state.lang;
   root.dataset.theme = state.theme;
