@@ -12,10 +12,10 @@ const offers = manifest.live; // engines, steps of the snapshots, widest beam
 const nothing = { source: manifest.source.text, target: "", beam: 1, engine: offers.engines[0], snapshots: false };
 
 const page = document.getElementById("page");
-const bar = h("div", { class: "live", onkeydown: (event) => event.stopPropagation() }); // its keys are not the walk's
+const liveBar = h("div", { class: "live", onkeydown: (event) => event.stopPropagation() }); // its keys are not the walk's
 let asked = fromAddress();
-let shown = location.search; // the question that the page answers
-let running = null; // the request under way
+let answered = location.search; // the question that the page answers
+let asking = null; // the request under way
 let said = () => ""; // under the bar, in the language shown
 
 function fromAddress() {
@@ -31,7 +31,7 @@ function toAddress(question) {
 
 /** The bar with a question in it, in the language shown. */
 function drawBar(question) {
-  bar.lang = state.lang;
+  liveBar.lang = state.lang;
   const field = (key, control) => h("label", {}, h("span", { class: "label" }, t(key)), control);
   const text = (name, lang, hint) =>
     h("input", { type: "text", name, value: question[name], lang, placeholder: t(hint), autocomplete: "off", spellcheck: "false", "data-focus": `live-${name}` });
@@ -45,8 +45,8 @@ function drawBar(question) {
       t("liveSnapshots", { steps: steps.map((step) => step.toLocaleString("en")).join(", ") }))
     : h("p", { class: "hint whole" }, t("liveNoSnapshots"));
   const plain = toAddress(question) === toAddress({ ...nothing, source: question.source });
-  const open = bar.querySelector("details")?.open ?? !plain;
-  bar.replaceChildren(
+  const open = liveBar.querySelector("details")?.open ?? !plain;
+  liveBar.replaceChildren(
     h("form", { onsubmit: submit, "aria-label": t("liveAsk") },
       h("div", { class: "ask" },
         field("liveSource", text("source", "en", "liveSourceHint")),
@@ -59,20 +59,20 @@ function drawBar(question) {
           field("liveEngine", select("engine", engines)),
           snapshots))),
     h("p", { class: "said", role: "status" }));
-  busy(running !== null);
+  busy(asking !== null);
   say(said);
 }
 
 /** The question that stands in the bar. */
 function typed() {
-  const given = new FormData(bar.querySelector("form"));
+  const given = new FormData(liveBar.querySelector("form"));
   return { source: given.get("source"), target: given.get("target"), beam: Number(given.get("beam")), engine: given.get("engine"), snapshots: given.has("snapshots") };
 }
 
 /** Say a line under the bar; `says` gives it in the language that is shown then. */
 function say(says, wrong = false) {
   said = says;
-  const line = bar.querySelector(".said");
+  const line = liveBar.querySelector(".said");
   line.textContent = says();
   line.classList.toggle("wrong", wrong);
 }
@@ -80,15 +80,15 @@ function say(says, wrong = false) {
 function submit(event) {
   event.preventDefault();
   const question = typed();
-  if (running && toAddress(question) === toAddress(asked)) return running.abort();
+  if (asking && toAddress(question) === toAddress(asked)) return asking.abort();
   asked = question;
   ask();
 }
 
 /** Ask the server, and show the answer as it comes; `again` is a question that the address has already. */
 async function ask(again = false) {
-  running?.abort();
-  const own = (running = new AbortController());
+  asking?.abort();
+  const own = (asking = new AbortController());
   busy(true);
   say(() => t("liveWorking"));
   try {
@@ -107,8 +107,8 @@ async function ask(again = false) {
     else if (error instanceof TypeError || error instanceof SyntaxError) refused(null); // no answer, or a broken one
     else throw error;
   } finally {
-    if (running === own) {
-      running = null;
+    if (asking === own) {
+      asking = null;
       busy(false);
       draw();
     }
@@ -139,8 +139,8 @@ function show({ manifest: found, blocks }, again) {
   load(found, blocks);
   renew();
   if (again) followLink(location.hash);
-  shown = toAddress(asked);
-  history[again ? "replaceState" : "pushState"](null, "", shown + link());
+  answered = toAddress(asked);
+  history[again ? "replaceState" : "pushState"](null, "", answered + link());
   const korean = found.target.text;
   const says = [
     () => t(found.forced ? "liveForced" : "liveDone", { korean }),
@@ -158,17 +158,17 @@ function refused(record) {
 
 function busy(is) {
   document.documentElement.toggleAttribute("data-busy", is);
-  bar.querySelector("button").textContent = t(is ? "liveStop" : "liveAsk");
+  liveBar.querySelector("button").textContent = t(is ? "liveStop" : "liveAsk");
 }
 
-page.before(bar);
+page.before(liveBar);
 drawBar(asked);
 onChange(() => {
   draw();
-  if (bar.lang !== state.lang) drawBar(typed());
+  if (liveBar.lang !== state.lang) drawBar(typed());
 });
 addEventListener("popstate", () => {
-  if (location.search === shown) return;
+  if (location.search === answered) return;
   asked = fromAddress();
   drawBar(asked);
   ask(true);
