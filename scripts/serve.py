@@ -18,9 +18,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run directory, such as runs/everyday")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free (default: 8000)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument("--let-others-connect", action="store_true", help="needed for any other --host: whoever can "
-                        "reach that address can use the page, without a password")  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1: this machine)"
+    )
+    parser.add_argument("--let-others-connect", action="store_true", help="needed for any other --host: whoever "
+                        "can reach that address can use the page, without a password")  # fmt: skip
     args = parser.parse_args()
 
     from translator.server import serve

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from playwright.sync_api import Page
 from tests.browser import browser, opened
 from tests.toy import ROOT, ToyRun, environment
 from translator.checkpoint import RunDirectory
-from translator.decoding import Hypothesis
+from translator.decoding import Hypothesis, Search
 from translator.errors import UserError
 from translator.inspection import page
 from translator.server import Guard, Limits, Live, application, configured, listen
@@ -81,8 +82,8 @@ class Served:
         """Ask, and leave the answer unread."""
         connection = socket.create_connection(("127.0.0.1", self.port))
         body = json.dumps(question).encode()
-        head = f"POST /translate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        head = "POST /translate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         return connection
 
 
@@ -154,17 +155,11 @@ def test_a_translation_comes_piece_by_piece_and_then_its_attention(served: Serve
         assert len(korean) > 5
     if beam == 1:  # the likeliest of several may become another
         assert sorted(map(len, korean)) == list(map(len, korean))
-    maps = translator.attention(TEXT, translator.hypotheses([TEXT], search_of(beam))[0][0])
+    maps = translator.attention(TEXT, translator.hypotheses([TEXT], Search(beam=beam))[0][0])
     assert not last["manifest"]["forced"]
     for layer, weights in enumerate(maps.cross):
         found = np.frombuffer(base64.b64decode(last["blocks"][f"cross.weights/{layer}"]), "<f4")
         np.testing.assert_allclose(found.reshape(weights.shape), weights, atol=1e-5)
-
-
-def search_of(beam: int) -> Any:
-    from translator.decoding import Search
-
-    return Search(beam=beam)
 
 
 def test_korean_can_be_given(served: Served) -> None:
@@ -243,13 +238,17 @@ def test_its_own_page_is_let_in(served: Served) -> None:
         assert served.ask({"source": TEXT}, **own, Content_Type="application/json; charset=utf-8")[0] == 200
 
 
-@pytest.mark.parametrize(("host", "wanted"), [("192.168.0.7:8000", True), ("[fe80::1]:80", True), ("evil.example", False)])
+@pytest.mark.parametrize(
+    ("host", "wanted"), [("192.168.0.7:8000", True), ("[fe80::1]:80", True), ("evil.example", False)]
+)
 def test_open_to_others_it_goes_by_numbers_and_its_own_name(host: str, wanted: bool) -> None:
-    guard = Guard(lambda *_: None, open_to_others=True)  # type: ignore[arg-type,return-value]
+    guard = Guard(lambda *_: None, open_to_others=True)  # type: ignore[arg-type]
     assert guard.names_us(host) is wanted and guard.names_us(socket.gethostname())
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/x", 404), ("GET", "/translate", 405), ("POST", "/", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/x", 404), ("GET", "/translate", 405), ("POST", "/", 405)]
+)
 def test_there_is_nothing_else(served: Served, method: str, path: str, status: int) -> None:
     found, _, body = served.ask("", method, path)
     assert found == status and json.loads(body)["code"] == "http"
@@ -295,7 +294,9 @@ def test_who_goes_away_is_not_worked_for(toy_run: ToyRun, monkeypatch: pytest.Mo
         assert served.records({"source": TEXT})[-1]["manifest"]  # the place is free again
 
 
-def test_what_fails_half_way_is_said(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_half_way_is_said(
+    toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(*_: object) -> Iterator[Hypothesis]:
         yield Hypothesis([10], -1.0, -1.0)
         raise RuntimeError("out of memory")
@@ -309,12 +310,15 @@ def test_what_fails_half_way_is_said(toy_run: ToyRun, monkeypatch: pytest.Monkey
 
 KEYS = st.sampled_from(["source", "target", "beam", "engine", "snapshots", "x"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40), lambda inner: st.lists(inner, max_size=3)
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3),
 )
 BODIES = st.one_of(
     st.binary(max_size=300),
     st.dictionaries(KEYS, VALUES, max_size=5).map(lambda d: json.dumps(d).encode()),
-    st.builds(lambda s, t: json.dumps({"source": s, "target": t}).encode(), st.text(max_size=60), st.text(max_size=20)),
+    st.builds(
+        lambda s, t: json.dumps({"source": s, "target": t}).encode(), st.text(max_size=60), st.text(max_size=20)
+    ),
 )
 
 
@@ -349,7 +353,9 @@ def test_where_it_listens(host: str, port: int, others: bool, wanted: str) -> No
 def started(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """scripts/serve.py in a process of its own, and its address."""
     command = [sys.executable, str(ROOT / "scripts" / "serve.py"), str(run), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
     try:
         assert process.stdout
         found = re.match(r"(http://127\.0\.0\.1:\d+/)  \(Ctrl-C ends\)\n$", process.stdout.readline())
@@ -372,10 +378,12 @@ def test_ctrl_c_ends_it_quietly_and_a_taken_port_is_said(toy_run: ToyRun) -> Non
             connection.close()
 
 
-def test_without_its_libraries_it_says_what_to_install() -> None:
-    code = "import sys; sys.modules['uvicorn'] = None; import translator.server"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
-    assert "UserError: uvicorn is not installed: pip install 'starlette" in done.stderr
+@pytest.mark.parametrize("library", ["starlette", "uvicorn"])
+def test_without_its_libraries_it_says_what_to_install(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == library]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=f"{library} is not installed: pip install 'starlette>=1,<2' 'uvicorn"):
+        runpy.run_path(str(ROOT / "translator" / "server.py"))
 
 
 # Wear
@@ -492,32 +500,34 @@ def test_in_a_browser(served: Served, theme: Literal["light", "dark"]) -> None:
 @pytest.mark.slow
 def test_it_is_seen_being_written(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    with serving(Live(toy_run.path, Limits())) as served, browser() as chromium:
-        with opened(chromium, served.address, width=390, height=844) as window:
-            page_ = window.page
-            first = page_.inner_text("h1 .korean")
-            translate(page_, source=TEXT)
-            seen = []
-            for length in range(1, 4):
-                gate.let.release()
-                korean = served.live.translators["torch"].korean.decode([10] * length)
-                page_.wait_for_selector(f"h1 .korean:text-is('{korean}')")
-                seen.append(korean)
-            assert len(set(seen)) == 3
-            page_.get_by_role("button", name="Stop").click()
+    with (
+        serving(Live(toy_run.path, Limits())) as served,
+        browser() as chromium,
+        opened(chromium, served.address, width=390, height=844) as window,
+    ):
+        page_ = window.page
+        first = page_.inner_text("h1 .korean")
+        translate(page_, source=TEXT)
+        seen = []
+        for length in range(1, 4):
             gate.let.release()
-            assert gate.closed.wait(20)
-            assert page_.inner_text("h1 .korean") == first and page_.inner_text(".said") == ""
-            assert page_.evaluate("document.documentElement.scrollWidth") <= 390
+            korean = served.live.translators["torch"].korean.decode([10] * length)
+            page_.wait_for_selector(f"h1 .korean:text-is('{korean}')")
+            seen.append(korean)
+        assert len(set(seen)) == 3
+        page_.get_by_role("button", name="Stop").click()
+        gate.let.release()
+        assert gate.closed.wait(20)
+        assert page_.inner_text("h1 .korean") == first and page_.inner_text(".said") == ""
+        assert page_.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.slow
 def test_a_server_that_has_gone_is_said(toy_run: ToyRun) -> None:
-    with browser() as chromium:
-        with started(toy_run.path) as (process, address), opened(chromium, address) as window:
-            process.kill()
-            process.wait()
-            translate(window.page, source=TEXT)
-            window.page.wait_for_selector(".said.wrong:has-text('does not answer')")
-            assert all("ERR_CONNECTION" in complaint for complaint in window.complaints)
-            window.complaints.clear()
+    with browser() as chromium, started(toy_run.path) as (process, address), opened(chromium, address) as window:
+        process.kill()
+        process.wait()
+        translate(window.page, source=TEXT)
+        window.page.wait_for_selector(".said.wrong:has-text('does not answer')")
+        assert all("ERR_CONNECTION" in complaint for complaint in window.complaints)
+        window.complaints.clear()

@@ -1,14 +1,14 @@
 """The page, live: type English, watch the Korean being written, look at the attention of your own sentence.
 
-One process. Its event loop reads and sends; all that computes runs in one thread, a step of the search at a time, so
-that several readers take turns and the work for one who has gone away ends with the step it is at. Whatever comes in
-is bounded, by `Limits`, and what is not answered is refused in one line of JSON:
+One process. Its event loop reads and sends; all that computes runs in one thread, a step of the search at a
+time, so that several readers take turns and the work for one who has gone away ends with the step it is at.
+Whatever comes in is bounded, by `Limits`, and what is not answered is refused in one line of JSON:
 
     {"error": "…", "code": "pieces", "values": {"found": 140, "most": 128}}
 
 `GET /` is the page. `POST /translate` takes a `Question` as JSON and answers in lines of JSON: {"korean"} for each
-step of the search, {"snapshot"} for each snapshot looked with, and at the end the page's data, {"manifest", "blocks"},
-or {"error"}.
+step of the search, {"snapshot"} for each snapshot looked with, and at the end the page's data, {"manifest",
+"blocks"}, or {"error"}.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import contextlib
 import importlib.util
 import ipaddress
 import json
+import os
 import socket
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -106,14 +107,18 @@ class Question:
             raise Refused(400, "json", "the body is not JSON in UTF-8") from None
         types = {field.name: {"str": str, "int": int, "bool": bool}[str(field.type)] for field in fields(cls)}
         if not isinstance(given, dict) or "source" not in given or not given.keys() <= types.keys():
-            raise Refused(400, "fields", f"the body is an object of source and, if wanted, {', '.join(list(types)[1:])}")
+            raise Refused(
+                400, "fields", f"the body is an object of source and, if wanted, {', '.join(list(types)[1:])}"
+            )
         for name, value in given.items():
             if type(value) is not types[name]:  # True is no number here
                 raise Refused(400, "fields", f"{name} must be {types[name].__name__}, not {type(value).__name__}")
         asked = cls(**given)
         if (found := max(len(asked.source), len(asked.target))) > limits.characters:
             most = limits.characters
-            raise Refused(422, "characters", f"{found} characters; at most {most} are read", found=found, most=most)
+            raise Refused(
+                422, "characters", f"{found} characters; at most {most} are read", found=found, most=most
+            )
         if not 1 <= asked.beam <= limits.beam:
             raise Refused(422, "beam", f"beam must be from 1 to {limits.beam}", most=limits.beam)
         return asked
@@ -137,7 +142,7 @@ class Live:
         maps = self.translators["torch"].attention(example)
         return page.live_page(maps, {"engines": self.engines, "steps": self.steps, "beam": self.limits.beam})
 
-    def answer(self, asked: Question) -> Iterator[bytes]:
+    def answer(self, asked: Question) -> Generator[bytes, None, None]:
         """The lines that answer a question, each when it is computed. The first is empty: the question is good."""
         translator = self._translator(asked.engine)
         source, target = translator.english.encode(asked.source), translator.korean.encode(asked.target)
@@ -248,8 +253,8 @@ class Translate:
 class Guard:
     """Lets in what the page's own server was asked by the page itself, or by a program.
 
-    A name other than this machine's in the Host header is another site's, made to point here (DNS rebinding); another
-    Origin is another site's page.
+    A name other than this machine's in the Host header is another site's, made to point here (DNS rebinding);
+    another Origin is another site's page.
     """
 
     def __init__(self, app: ASGIApp, open_to_others: bool) -> None:
@@ -295,11 +300,15 @@ def application(live: Live, open_to_others: bool = False, stopping: Callable[[],
 
     async def refuse(_: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)
-        return JSONResponse(error.line, error.status, headers={"Retry-After": "1"} if error.status == 503 else None)
+        return JSONResponse(
+            error.line, error.status, headers={"Retry-After": "1"} if error.status == 503 else None
+        )
 
     async def refuse_http(_: Request, error: Exception) -> Response:  # 404, 405
         assert isinstance(error, HTTPException)
-        return JSONResponse({"error": error.detail, "code": "http", "values": {}}, error.status_code, error.headers)
+        return JSONResponse(
+            {"error": error.detail, "code": "http", "values": {}}, error.status_code, error.headers
+        )
 
     return Guard(
         Starlette(
@@ -330,8 +339,10 @@ def listen(host: str, port: int, let_others_connect: bool) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{host}:{port} cannot be served ({reason}); choose another --port; 0 takes a free one") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(
+            f"{host}:{port} cannot be served ({reason}); choose another --port; 0 takes a free one"
+        ) from None
 
 
 def configured(app: ASGIApp, limits: Limits) -> uvicorn.Config:

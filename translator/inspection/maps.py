@@ -257,7 +257,7 @@ def attention_maps(
     known_words: set[str] | None = None,
     details: bool = True,
 ) -> AttentionMaps:
-    """Maps of one sentence and its translation, found here or before, or of a Korean sentence `target` that you give.
+    """Maps of one sentence and its translation, found here or before, or of a Korean `target` that you give.
 
     The maps come from one pass over the pieces that the decoder itself chose (its text encoded again might be
     cut otherwise), which sees exactly what the decoder saw step by step. `details` adds to weights and norms all
