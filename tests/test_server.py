@@ -37,6 +37,8 @@ from translator.server import Guard, Limits, Live, application, configured, list
 from translator.translate import Translator
 
 TEXT = "Minsu doesn't look for flowers."
+PIECE = 270
+"""A Korean one, no byte."""
 JSON = {"Content-Type": "application/json"}
 
 
@@ -50,7 +52,7 @@ class Served:
         self.server = uvicorn.Server(
             configured(application(live, stopping=lambda: self.server.should_exit), live.limits)
         )
-        self.thread = threading.Thread(target=self.server.run, args=([self.listener],))
+        self.thread = threading.Thread(target=self.server.run, args=([self.listener],), daemon=True)
 
     def ask(
         self, body: bytes | str | dict[str, Any], method: str = "POST", path: str = "/translate", **headers: str
@@ -92,9 +94,11 @@ def serving(live: Live) -> Iterator[Served]:
     """Serve for a while."""
     served = Served(live)
     served.thread.start()
-    yield served
-    served.server.should_exit = True
-    served.thread.join(20)
+    try:
+        yield served
+    finally:
+        served.server.should_exit = True
+        served.thread.join(20)
     assert not served.thread.is_alive()
 
 
@@ -123,7 +127,7 @@ class Gate:
             for length in range(1, 40):
                 self.begun.release()
                 assert self.let.acquire(timeout=20)
-                yield Hypothesis([10] * length, -1.0, -1.0)
+                yield Hypothesis([PIECE] * length, -1.0, -1.0)
         finally:
             self.closed.set()
 
@@ -298,7 +302,7 @@ def test_what_fails_half_way_is_said(
     toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> Iterator[Hypothesis]:
-        yield Hypothesis([10], -1.0, -1.0)
+        yield Hypothesis([PIECE], -1.0, -1.0)
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(Translator, "drafts", broken)
@@ -511,8 +515,8 @@ def test_it_is_seen_being_written(toy_run: ToyRun, monkeypatch: pytest.MonkeyPat
         seen = []
         for length in range(1, 4):
             gate.let.release()
-            korean = served.live.translators["torch"].korean.decode([10] * length)
-            page_.wait_for_selector(f"h1 .korean:text-is('{korean}')")
+            korean = served.live.translators["torch"].korean.decode([PIECE] * length)
+            page_.wait_for_selector(f"h1 .korean bdi:text-is('{korean}')")
             seen.append(korean)
         assert len(set(seen)) == 3
         page_.get_by_role("button", name="Stop").click()
