@@ -385,7 +385,8 @@ def test_ctrl_c_ends_it_quietly_and_a_taken_port_is_said(toy_run: ToyRun) -> Non
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])
 def test_without_its_libraries_it_says_what_to_install(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
-        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=f"{library} is not installed: pip install 'starlette>=1,<2' 'uvicorn"):
         runpy.run_path(str(ROOT / "translator" / "server.py"))
 
@@ -479,6 +480,10 @@ def test_in_a_browser(served: Served, theme: Literal["light", "dark"]) -> None:
         page_.get_by_role("tab", name="학습 과정").click()
         page_.wait_for_selector("#snapshot")
         link = page_.url
+
+        with page_.expect_download() as download:
+            page_.get_by_role("button", name="PNG").click()
+        assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
         page_.go_back()
         page_.go_back()

@@ -135,12 +135,13 @@ class Live:
         self.engines = ["torch"]
         if importlib.util.find_spec("ctranslate2"):
             self.engines.append("ctranslate2")
+        self.offers = {"engines": self.engines, "steps": self.steps, "beam": limits.beam}
 
     def page(self) -> tuple[str, str]:
         """The page and its security policy; it opens with the first of the sentences that training showed."""
         example = next((text for text in self.run.config().validation.samples if text.strip()), "I am a student.")
         maps = self.translators["torch"].attention(example)
-        return page.live_page(maps, {"engines": self.engines, "steps": self.steps, "beam": self.limits.beam})
+        return page.live_page(maps, self.offers)
 
     def answer(self, asked: Question) -> Generator[bytes, None, None]:
         """The lines that answer a question, each when it is computed. The first is empty: the question is good."""
@@ -164,7 +165,7 @@ class Live:
             for step in looks_back(maps, self.run):
                 yield _line({"snapshot": step})
         manifest, blocks = page.data(maps)
-        yield _line({"manifest": manifest, "blocks": blocks})
+        yield _line({"manifest": manifest | {"live": self.offers}, "blocks": blocks})
 
     def _translator(self, engine: str) -> Translator:
         """The translator of an engine, made when first asked for."""

@@ -69,7 +69,7 @@ function footer() {
   const { parameters, width, heads, head_width, step } = manifest.model;
   const model = t("model", { parameters: parameters.toLocaleString("en"), width, heads, d: head_width });
   return h("footer", {},
-    h("p", {}, t("footer")),
+    h("p", {}, t(manifest.live ? "liveFooter" : "footer")),
     h("p", {}, model, step != null && ` · ${t("atStep", { step: step.toLocaleString("en") })}`));
 }
 

@@ -220,6 +220,7 @@ const STRINGS = {
   liveForced: ["Looked at: {korean}", "살펴봤어요: {korean}"],
   liveExported: ["CTranslate2 wrote this in int8. The attention is the float32 model's, reading the same pieces.", "CTranslate2가 int8로 쓴 번역이에요. 어텐션은 같은 조각을 읽은 float32 모델의 것이에요."],
   liveTraining: ["Open the training view to see it through the snapshots.", "학습 과정 화면에서 스냅숏별로 볼 수 있어요."],
+  liveFooter: ["Live from your own server: every number here was computed by the model for this sentence.", "내 서버가 바로 보여 주는 페이지예요. 여기 있는 숫자는 모두 모델이 이 문장을 두고 계산한 것이에요."],
   liveGone: ["The server does not answer. Is it still running?", "서버가 응답하지 않아요. 아직 켜져 있나요?"],
   error_characters: ["{found} characters are too many: at most {most}.", "{found}자는 너무 길어요. {most}자까지 쓸 수 있어요."],
   error_pieces: ["That is {found} pieces, and the model reads at most {most} at once. Try a shorter text.", "{found}조각이에요. 모델은 한 번에 {most}조각까지 읽으니 더 짧은 글로 해 보세요."],
