@@ -45,7 +45,8 @@ try:
     from starlette.routing import Route
     from starlette.types import ASGIApp, Receive, Scope, Send
 except ModuleNotFoundError as error:
-    raise UserError(f"{error.name} is not installed: pip install 'starlette>=1,<2' 'uvicorn>=0.30,<1'") from None
+    missing = str(error.name).partition(".")[0]
+    raise UserError(f"{missing} is not installed: pip install 'starlette>=1,<2' 'uvicorn>=0.30,<1'") from None
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
