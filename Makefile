@@ -54,7 +54,7 @@ clean:
 	@touch $@
 
 .venv/all.done: pyproject.toml | .venv/bin/pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev,fast,logs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev,fast,logs,serve]'
 	@touch $@ .venv/core.done
 
 .venv/bin/pip:

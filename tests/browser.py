@@ -35,19 +35,19 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Opened:
-    """A page in a window of its own, offline, and what went wrong in it."""
+    """A page in a window of its own, offline or with its own server alone, and what went wrong in it."""
 
     page: Page
-    file: Path
+    address: str
     requests: list[str] = field(default_factory=list)
-    """Addresses asked for, beside the file itself."""
+    """Addresses asked for, beside the page's own."""
     complaints: list[str] = field(default_factory=list)
     """What the console said, and errors that nothing caught."""
 
     def go(self, link: str) -> None:
-        """Open the file at a link, such as #cross/l2h3/q7/walk4/ko."""
+        """Open the page at a link, such as #cross/l2h3/q7/walk4/ko."""
         self.page.goto("about:blank")
-        self.page.goto(f"{self.file.as_uri()}{link}")
+        self.page.goto(f"{self.address}{link}")
         self.page.wait_for_selector("html[data-ready]")
 
     def all(self, selector: str, script: str) -> list[Any]:
@@ -58,28 +58,28 @@ class Opened:
 @contextmanager
 def opened(
     browser: Browser,
-    file: Path,
+    place: Path | str,
     link: str = "",
     width: int = 1280,
     height: int = 800,
     theme: Literal["light", "dark"] = "light",
     motion: Literal["no-preference", "reduce"] = "no-preference",
 ) -> Iterator[Opened]:
-    """Open a file offline; on leaving, nothing must have been asked for and nothing gone wrong."""
+    """Open a file offline, or an address; on leaving, nothing must have been asked for, but that address, and
+    nothing gone wrong."""
+    address = place.as_uri() if isinstance(place, Path) else place
+    own = ("file:", "data:", "blob:") if isinstance(place, Path) else (address, "data:", "blob:")
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=theme,
         reduced_motion=motion,
-        offline=True,
+        offline=isinstance(place, Path),
         accept_downloads=True,
         locale="en-GB",
     )
     page = context.new_page()
-    window = Opened(page, file)
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else window.requests.append(r.url),
-    )
+    window = Opened(page, address)
+    page.on("request", lambda r: None if r.url.startswith(own) else window.requests.append(r.url))
     page.on("console", lambda message: window.complaints.append(message.text))
     page.on("pageerror", lambda error: window.complaints.append(str(error)))
     window.go(link)

@@ -17,7 +17,7 @@ ORDER = [
     "optimization", "distributed", "checkpoint", "preparation", "reporting", "training", "inspection.words",
     "inspection.measures", "inspection.bundle", "inspection.maps", "inspection.history",
     "inspection.alignment", "inspection.model_one", "inspection.figures", "inspection.page",
-    "inspection.exports", "inspection.curves", "export", "translate", "lines", "prompt", "samples",
+    "inspection.exports", "inspection.curves", "export", "translate", "lines", "prompt", "samples", "server",
 ]  # fmt: skip
 """Each module imports only from those before it."""
 

@@ -86,9 +86,10 @@ def test_the_page_holds_the_arrays(maps: AttentionMaps) -> None:
 
 
 def test_the_modules_are_joined_once_each() -> None:
-    script = page.modules("main")
+    script = page.modules("live")
     names = re.findall(r"^// (\w+)\.js$", script, re.MULTILINE)
     assert sorted(names) == sorted(path.stem for path in page.FOLDER.glob("*.js"))
+    assert script.startswith(page.modules("main"))  # the file is the live page without its bar
     assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
     for name in names:  # what a module uses stands before it
         used = page.IMPORT.findall((page.FOLDER / f"{name}.js").read_text(encoding="utf-8"))

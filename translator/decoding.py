@@ -111,6 +111,8 @@ class Draft:
     dice: random.Random
     live: list[list[int]] = field(default_factory=lambda: [[]])
     """Pieces of each hypothesis still growing, all of one length, the likeliest first."""
+    total: float = 0.0
+    """Log-probability of that likeliest one."""
     finished: list[Hypothesis] = field(default_factory=list)
     done: bool = False
 
@@ -130,6 +132,7 @@ class Draft:
             if piece == EOS and total > -math.inf:
                 self._finish(self.live[parent], total)
         self.live = [[*self.live[parent], piece] for _, parent, piece in going]
+        self.total = going[0].total
         self.done = len(self.finished) >= beam
         if not self.done and len(self.live[0]) >= self.limit:
             self.done = True
@@ -145,6 +148,13 @@ class Draft:
     def best(self) -> list[Hypothesis]:
         """What was found, best first; those that the limit cut off after all that came to their end."""
         return sorted(self.finished, key=lambda h: (not h.finished, -h.score))[: self.search.beam]
+
+    def likeliest(self) -> Hypothesis:
+        """The best of what was found; while the search goes on, the likeliest of what is growing."""
+        if self.done:
+            return self.best()[0]
+        ids = self.live[0]
+        return Hypothesis(ids, self.total, self.total / length_penalty(len(ids), self.search), finished=False)
 
 
 def candidates(logprobs: Tensor, totals: Tensor, drafts: Sequence[Draft], length: int) -> list[list[Candidate]]:

@@ -106,12 +106,22 @@ class Translator:
     def translate_stream(self, text: str, search: Search = GREEDY) -> Iterator[str]:
         """The likeliest translation so far, longer by a piece each time; the last is the whole."""
         done: list[int] = []
-        device = next(self.model.parameters()).device
         for ids in self.parts(text):
-            for [draft] in write(self.fast or self.model, pad_and_end([ids]).to(device), search):
-                newest = draft.best()[0].ids if draft.done else draft.live[0]
-                yield self.korean.decode([*done, *newest])
-            done += newest
+            for newest in self.drafts(ids, search):
+                yield self.korean.decode([*done, *newest.ids])
+            done += newest.ids
+
+    def drafts(self, ids: list[int], search: Search = GREEDY) -> Iterator[Hypothesis]:
+        """The likeliest hypothesis for English pieces after each step of the search; the last is what was found.
+
+        CTranslate2 tells nothing on the way: with it there is the last alone.
+        """
+        if self.exported:
+            yield from (found[0] for _, found in self.exported.decode_all([ids], search))
+            return
+        device = next(self.model.parameters()).device
+        for [draft] in write(self.fast or self.model, pad_and_end([ids]).to(device), search):
+            yield draft.likeliest()
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log-probability of each (English, Korean) pair's Korean, summed over pieces and end mark."""
@@ -120,9 +130,10 @@ class Translator:
         return [sum(found[i]) for i in range(len(pairs))]
 
     def attention(
-        self, text: str, target: str | None = None, beam: int = 1, details: bool = True
+        self, text: str, target: str | Hypothesis | None = None, beam: int = 1, details: bool = True
     ) -> AttentionMaps:
-        """Where the model looked while translating `text`, or while reading the translation `target`."""
+        """Where the model looked while translating `text`, or while reading the translation `target`: one that
+        you give, or a hypothesis that was found before."""
         maps = attention_maps(self.model, self.english, self.korean, text, target, beam, self.known_words, details)
         maps.best = self.aligning_head
         return maps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from translator.checkpoint import RunDirectory
@@ -15,10 +17,19 @@ def add_history(maps: AttentionMaps, directory: RunDirectory) -> None:
 
     The Korean is the same at every snapshot, though early ones would have written something else.
     """
+    for _ in looks_back(maps, directory):
+        pass
+
+
+def looks_back(maps: AttentionMaps, directory: RunDirectory) -> Iterator[int]:
+    """What `add_history` does, a snapshot at a time: yields the training step of the one looked with."""
     snapshots = directory.snapshots()
     if not snapshots:
         raise UserError(f"{directory.path}: no snapshots here; train with checkpoint.snapshots=12")
-    found = [look(directory.load_model(name), maps.source.ids, maps.target.ids, False) for _, name in snapshots]
+    found = []
+    for step, name in snapshots:
+        found.append(look(directory.load_model(name), maps.source.ids, maps.target.ids, False))
+        yield step
     for name in ("logprobs", *(f"{kind}.weights" for kind in KINDS)):
         maps.arrays[f"history.{name}"] = np.stack([arrays[name] for arrays in found])
     steps = [step for step, _ in snapshots]

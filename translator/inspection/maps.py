@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from translator.attention import Captured, MultiHeadAttention, capture
-from translator.decoding import Search, decode_all, next_logprobs
+from translator.decoding import Hypothesis, Search, decode_all, next_logprobs
 from translator.errors import UserError
 from translator.inspection import bundle, measures
 from translator.inspection.words import Array, Sentence, Unit, Word, hide, merge
@@ -252,12 +252,12 @@ def attention_maps(
     english: Tokenizer,
     korean: Tokenizer,
     text: str,
-    target: str | None = None,
+    target: str | Hypothesis | None = None,
     beam: int = 1,
     known_words: set[str] | None = None,
     details: bool = True,
 ) -> AttentionMaps:
-    """Maps of one sentence and its translation, or of a Korean sentence `target` that you give.
+    """Maps of one sentence and its translation, found here or before, or of a Korean `target` that you give.
 
     The maps come from one pass over the pieces that the decoder itself chose (its text encoded again might be
     cut otherwise), which sees exactly what the decoder saw step by step. `details` adds to weights and norms all
@@ -267,10 +267,12 @@ def attention_maps(
     if not ids:
         raise UserError("there is no text to look at")
     if target is None:
-        [(_, found)] = decode_all(model, [ids], Search(beam=beam))
-        target_ids, finished = found[0].ids, found[0].finished
-    else:
+        [(_, [target, *_])] = decode_all(model, [ids], Search(beam=beam))
+    forced = isinstance(target, str)
+    if isinstance(target, str):
         target_ids, finished = korean.encode(target), True
+    else:
+        target_ids, finished = target.ids, target.finished
     source = Sentence.of([*ids, EOS], english, known_words)
     # Where the length limit cut the sentence, the last piece was predicted but never read.
     written = Sentence.of([BOS, *target_ids, *[EOS] * finished], korean)
@@ -294,7 +296,7 @@ def attention_maps(
     return AttentionMaps(
         source,
         written,
-        forced=target is not None,
+        forced=forced,
         arrays=arrays,
         measures={kind: {name: m.tolist() for name, m in found.items()} for kind, found in heads.items()},
         model=describe(model),

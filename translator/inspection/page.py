@@ -14,6 +14,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
@@ -38,24 +39,57 @@ def write(maps: AttentionMaps, path: Path) -> Path:
 
 def page(maps: AttentionMaps) -> str:
     """The page of one sentence pair as HTML."""
-    manifest, arrays = _data(maps)
-    script, style = modules("main"), (FOLDER / "page.css").read_text(encoding="utf-8")
-    face = _face(script + manifest)
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)} {_hash(face)}; "
+    manifest, blocks = data(maps)
+    script, style = modules("main"), _read("page.css")
+    text = _json(manifest)
+    face = _face(_subset(script + text), "woff")
+    return _frame(maps, text, blocks, script, style, face, _policy(script, style, face))
+
+
+def live_page(maps: AttentionMaps, offers: dict[str, Any]) -> tuple[str, str]:
+    """The same page with a bar to translate with, for a server that answers it; and its security policy.
+
+    It opens with one sentence pair and asks its own server, and nobody else, for others. Their characters are not
+    known yet, so it holds the whole font. `offers` are the choices the bar has, the manifest's `live`.
+    """
+    manifest, blocks = data(maps)
+    script, style = modules("live"), _read("page.css") + _read("live.css")
+    face = _face(FONT.read_bytes(), "ttf")
+    policy = _policy(script, style, face) + "; connect-src 'self'"
+    return _frame(maps, _json(manifest | {"live": offers}), blocks, script, style, face, policy), policy
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(script: str, *styles: str) -> str:
+    return (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles))}; "
         "font-src data:; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _json(manifest: dict[str, Any]) -> str:
+    """As the text of a script element, which no text of the user's can end."""
+    return json.dumps(manifest, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _frame(
+    maps: AttentionMaps, manifest: str, blocks: dict[str, str], script: str, style: str, face: str, policy: str
+) -> str:
+    """`page.html` with all that goes into it."""
+    arrays = (f'<script type="text/plain" id="{id}">{numbers}</script>' for id, numbers in blocks.items())
     parts = {
         "policy": policy,
         "title": html.escape(maps.source.text),
         "face": face,
         "style": style,
         "manifest": manifest,
-        "arrays": arrays,
+        "arrays": "\n".join(arrays),
         "script": script,
     }
-    frame = (FOLDER / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], frame)
+    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], _read("page.html"))
 
 
 def modules(name: str, joined: set[str] | None = None) -> str:
@@ -67,34 +101,33 @@ def modules(name: str, joined: set[str] | None = None) -> str:
     if name in joined:
         return ""
     joined.add(name)
-    source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+    source = _read(f"{name}.js")
     before = "".join(modules(used, joined) for used in IMPORT.findall(source))
     return before + f"// {name}.js\n" + re.sub(r"^export ", "", IMPORT.sub("", source), flags=re.MULTILINE) + "\n"
 
 
-def _data(maps: AttentionMaps) -> tuple[str, str]:
-    """The manifest, with the shapes of the arrays' blocks, and the blocks as script elements.
+def data(maps: AttentionMaps) -> tuple[dict[str, Any], dict[str, str]]:
+    """The manifest, with the shapes of the arrays' blocks, and the blocks in base64 by "name/index".
 
     An array with layers (or snapshots) is a block a layer, so that the page decodes no more than it shows.
     """
     manifest = maps.manifest()
-    described, elements = {}, []
+    described, numbers = {}, {}
     for name, axes in manifest["arrays"].items():
         if name.endswith(COMPUTED):
             continue
         half = name.startswith("history.") or not name.endswith(EXACT)
         array = maps.arrays[name]
-        blocks = array if axes[0] in ("layer", "snapshot") else array[None]
-        described[name] = {"shape": blocks.shape[1:], "half": half}
-        for index, block in enumerate(blocks):
-            numbers = base64.b64encode(block.astype("<f2" if half else "<f4").tobytes()).decode()
-            elements.append(f'<script type="text/plain" id="{name}/{index}">{numbers}</script>')
-    text = json.dumps(manifest | {"arrays": described}, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c"), "\n".join(elements)  # no text of the user's can end the element
+        layers = array if axes[0] in ("layer", "snapshot") else array[None]
+        described[name] = {"shape": layers.shape[1:], "half": half}
+        for index, layer in enumerate(layers):
+            block = layer.astype("<f2" if half else "<f4").tobytes()
+            numbers[f"{name}/{index}"] = base64.b64encode(block).decode()
+    return manifest | {"arrays": described}, numbers
 
 
-def _face(text: str) -> str:
-    """The font as a style sheet's @font-face, with only the characters of `text`."""
+def _subset(text: str) -> bytes:
+    """The font as WOFF, with only the characters of `text`."""
     options = subset.Options()
     options.flavor, options.hinting, options.layout_features = "woff", False, []
     font = TTFont(FONT, lazy=True, recalcTimestamp=False)
@@ -104,8 +137,13 @@ def _face(text: str) -> str:
     font.flavor = options.flavor
     file = io.BytesIO()
     font.save(file)
-    data = base64.b64encode(file.getvalue()).decode()
-    return f'@font-face{{font-family:"EnKo Page";src:url(data:font/woff;base64,{data})}}'
+    return file.getvalue()
+
+
+def _face(font: bytes, kind: str) -> str:
+    """The font as a style sheet's @font-face."""
+    data = base64.b64encode(font).decode()
+    return f'@font-face{{font-family:"EnKo Page";src:url(data:font/{kind};base64,{data})}}'
 
 
 def _hash(text: str) -> str:

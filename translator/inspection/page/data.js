@@ -1,11 +1,11 @@
 /**
  * What the file holds: the manifest (`bundle.schema.json` documents it) and the arrays, base64 blocks in script
- * elements of their own, decoded when first shown. A matrix is a list of rows, each a Float32Array.
+ * elements of their own, decoded when first shown. The live page is given others (`load`). A matrix is a list of rows, each a Float32Array.
  *
  * Shapes: `L` layers, `H` heads, `Q` queries, `K` keys, `S` English pieces, `T` decoder steps, `d` head width, `D` width.
  */
 
-export const manifest = JSON.parse(document.getElementById("manifest").textContent);
+export let manifest = JSON.parse(document.getElementById("manifest").textContent);
 
 /** Of each attention: its name in links, and which sentence its queries and its keys and values come from. */
 export const KINDS = {
@@ -14,17 +14,33 @@ export const KINDS = {
   cross: { link: "cross", queries: "target", keys: "source" },
 };
 
-export const source = manifest.source.pieces.map((p) => p.piece); // S
-export const reads = manifest.target.pieces.slice(0, -1).map((p) => p.piece); // T
-export const predicts = manifest.target.pieces.slice(1).map((p) => p.piece); // T
+export let source; // S
+export let reads; // T
+export let predicts; // T
 
-const blocks = new Map();
+const blocks = new Map(); // decoded
+let stored = (id) => document.getElementById(id).textContent;
+
+function readPieces() {
+  source = manifest.source.pieces.map((p) => p.piece);
+  reads = manifest.target.pieces.slice(0, -1).map((p) => p.piece);
+  predicts = manifest.target.pieces.slice(1).map((p) => p.piece);
+}
+readPieces();
+
+/** Another sentence pair instead: its manifest, and its base64 blocks by "name/index". */
+export function load(newManifest, newBlocks) {
+  manifest = newManifest;
+  stored = (id) => newBlocks[id];
+  blocks.clear();
+  readPieces();
+}
 
 /** Block `index` (a layer, or a snapshot) of an array, flat. */
 function block(name, index) {
   const id = `${name}/${index}`;
   if (!blocks.has(id)) {
-    const text = atob(document.getElementById(id).textContent);
+    const text = atob(stored(id));
     const bytes = new Uint8Array(text.length);
     for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
     blocks.set(id, manifest.arrays[name].half ? floats(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer));

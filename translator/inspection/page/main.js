@@ -69,12 +69,12 @@ function footer() {
   const { parameters, width, heads, head_width, step } = manifest.model;
   const model = t("model", { parameters: parameters.toLocaleString("en"), width, heads, d: head_width });
   return h("footer", {},
-    h("p", {}, t("footer")),
+    h("p", {}, t(manifest.live ? "liveFooter" : "footer")),
     h("p", {}, model, step != null && ` · ${t("atStep", { step: step.toLocaleString("en") })}`));
 }
 
 /** Draw all anew, and leave the focus where it was. */
-function draw() {
+export function draw() {
   const root = document.documentElement;
   root.lang = state.lang;
   root.dataset.theme = state.theme;

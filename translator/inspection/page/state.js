@@ -5,7 +5,8 @@
  */
 import { KINDS, has, layers, manifest, matrix, sizes } from "./data.js";
 
-export const VIEWS = ["overview", "head", "walk", "matrix", "whatif", ...(manifest.history ? ["training"] : []), "check"];
+const views = () => ["overview", "head", "walk", "matrix", "whatif", ...(manifest.history ? ["training"] : []), "check"];
+export let VIEWS = views();
 export const STEPS = 8;
 export const FLAGS = ["words", "norms", "unmarked", "reads", "lines"];
 
@@ -33,6 +34,14 @@ function telling() {
 function topKey({ kind, layer, head, query }) {
   const row = matrix(`${kind}.weights`, layer, head)[query];
   return row.indexOf(Math.max(...row));
+}
+
+/** After another sentence pair was loaded: a telling query of it, the last snapshot, all else as it was. */
+export function renew() {
+  VIEWS = views();
+  Object.assign(state, { query: telling(), snapshot: (manifest.history?.steps.length ?? 1) - 1 });
+  tidy();
+  state.key = topKey(state);
 }
 
 let listener = () => {};

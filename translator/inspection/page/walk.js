@@ -16,7 +16,8 @@ let shown = null; // the stage on the page
 let progress = 0; // of its ticks
 let running = 0; // the animation's frame, 0 when stopped
 let playingOn = false; // whether it is the animation that draws the next step
-const checks = new Map(); // of each attention, once
+let checked = null; // the sentence pair
+const checks = new Map(); // of each of its attentions, once
 
 /** What is said beside a step. */
 function says(step) {
@@ -106,6 +107,8 @@ addEventListener("keydown", (event) => {
 function proof() {
   const { kind } = state;
   const line = h("p", { class: "proof", "data-proof": kind }, t("proofRunning"));
+  if (checked !== manifest) checks.clear();
+  checked = manifest;
   if (!checks.has(kind)) checks.set(kind, check(kind, manifest.model.heads));
   checks.get(kind).then(({ cells, weights, mixed }) => {
     line.dataset.weights = weights;
