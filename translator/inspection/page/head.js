@@ -54,10 +54,14 @@ function heatMap({ queries, keys, weights, lost }, labels) {
   const where = h("p", { class: "window" });
   let cells = [];
 
+  const value = t(state.flags.has("norms") ? "norms" : "weights");
   const describe = (i, j) =>
     t("looks", { query: spoken(labels[i]), key: visible(keys[j].text), weight: fixed(weights[i][j], 4) });
   function tell(i, j) {
-    readout.textContent = describe(i, j) + (lost[i] > 0 ? ` · ${t("lostShare", { share: fixed(lost[i], 3) })}` : "");
+    const said = (name, ...content) => h("span", { class: "said" }, h("span", { class: "label" }, name), " ", content);
+    readout.replaceChildren(
+      said(t("query"), shownLabel(labels[i])), said(t("key"), token(keys[j].text)), said(value, h("strong", {}, fixed(weights[i][j], 4))),
+      lost[i] > 0 ? h("span", { class: "said sub" }, t("lostShare", { share: fixed(lost[i], 3) })) : "");
     body.querySelectorAll(".lit").forEach((cell) => cell.classList.remove("lit"));
     body.querySelector(`[data-row="${i}"]`)?.classList.add("lit");
     body.querySelector(`[data-column="${j}"]`)?.classList.add("lit");
@@ -132,7 +136,11 @@ function heatMap({ queries, keys, weights, lost }, labels) {
 
 /** Words to the left and right, lines as thick as the weight; one query can be singled out. */
 function lineView({ queries, keys, weights }, labels) {
-  const [gap, top, width, left, right] = [30, 26, 560, 200, 410];
+  const wide = (text) => [...text].reduce((sum, c) => sum + (c < "\u2E80" ? 8 : 14), 10); // px, at most, of a name
+  const [gap, top, across] = [30, 26, 200];
+  const left = Math.max(...labels.map((label) => wide(spoken(label))));
+  const right = left + across;
+  const width = right + Math.max(...keys.map((key) => wide(visible(key.text))));
   const most = Math.max(queries.length, keys.length);
   const y = (i, count) => top + (i + (most - count) / 2) * gap;
   const readout = h("p", { class: "readout", "aria-live": "polite" });
@@ -141,7 +149,7 @@ function lineView({ queries, keys, weights }, labels) {
     "stroke-width": Math.max(10 * w, 0.4), "stroke-opacity": 0.15 + 0.75 * w,
   })));
   const picture = svg("svg", {
-    class: "lines", viewBox: `0 0 ${width} ${2 * top + gap * (most - 1) + 8}`, role: "group", "aria-label": t("map"),
+    class: "lines", viewBox: `0 0 ${width} ${2 * top + gap * (most - 1) + 8}`, role: "group", "aria-label": t("map"), style: { "max-width": `${1.2 * width}px` },
   }, lines);
   let active = Math.max(queries.findIndex((unit) => unit.places.includes(state.query)), 0);
   function light(i) {
@@ -187,5 +195,6 @@ export function headView() {
     h("figure", { class: "stage" },
       h("figcaption", {}, t(kind), " · ", t("layerHead", { layer: layer + 1, head: head + 1 })),
       empty ? h("p", {}, t("nothing")) : flags.has("lines") ? lineView(map, labels) : heatMap(map, labels)),
+    !options.merged && h("p", { class: "hint" }, t("pieceNote")),
     manifest.source.words.some((word) => !word.known) && h("p", { class: "hint" }, t("unknownLegend")));
 }

@@ -32,7 +32,8 @@ function stack(name, count, ...blocks) {
 }
 
 /** The keys and values that go across, drawn where the blocks have come to lie. */
-function drawTies(diagram) {
+export function drawTies(diagram = document.querySelector(".transformer")) {
+  if (!diagram) return;
   const lines = diagram.querySelector(".ties");
   const box = diagram.getBoundingClientRect();
   const place = (name) => {
@@ -80,6 +81,7 @@ export function overview() {
   const diagram = h("div", { class: "transformer" },
     h("div", { class: "intro" },
       h("p", {}, t(state.theme === "dark" ? "overviewHintDark" : "overviewHint")),
+      h("p", { class: "hint" }, t("pieceNote")),
       h("p", { class: "label" }, t("under")),
       choice("measure", t("under"), items, state.measure, (measure) => set({ measure }))),
     h("div", { class: "column encoder" },
