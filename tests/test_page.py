@@ -217,7 +217,8 @@ def test_the_snapshots_can_be_dragged_through(chromium: Browser, file: Path, map
         for part in range(1, 21):
             mouse.move(box["x"] + part / 20 * (box["width"] - 4), box["y"] + box["height"] / 2)
         mouse.up()
-        assert window.page.url.endswith(f"/training{len(maps.history['steps'])}/en")
+        last = f"/training{len(maps.history['steps'])}/en"
+        assert window.page.evaluate("location.hash").endswith(last)
         assert window.page.evaluate(picture) != before
 
 
@@ -367,6 +368,12 @@ def test_long_sentences_are_shown_through_a_window(chromium: Browser, toy: Trans
         window.page.keyboard.press("End")
         row = min(70, rows - 1)
         assert f"{maps.cross[0, 0, row, columns - 1]:.4f}" in window.page.inner_text(".readout")
+        window.go("#cross/l1h1/q1/head.lines/en")
+        assert window.page.locator("svg.lines text").count() <= 80
+        window.page.focus("svg.lines [tabindex='0']")
+        window.page.keyboard.press("End")
+        assert f"/q{rows}/" in window.page.evaluate("location.hash")
+        assert window.page.evaluate("document.activeElement.textContent").endswith("→ </s>")
         for view in ("overview", "walk3", "walk7", "matrix"):
             window.go(f"#cross/l1h1/q1/{view}/en")
             assert window.page.evaluate("document.documentElement.scrollWidth") <= 1280, view
