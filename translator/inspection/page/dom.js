@@ -29,7 +29,7 @@ function fill(element, attributes, children) {
 /** A number with a fixed count of decimals and the true minus sign, which is as wide as a digit. */
 export function fixed(x, decimals = 3) {
   if (x === -Infinity) return "−∞";
-  const text = Math.abs(x) >= 1e5 ? x.toExponential(1) : x.toFixed(decimals);
+  const text = Math.abs(x) >= 1e5 ? x.toExponential(1).replace("+", "") : x.toFixed(decimals);
   return (Number(text) === 0 ? text.replace("-", "") : text).replaceAll("-", "−");
 }
 

@@ -20,7 +20,7 @@ export function heatMap({ queries, keys, weights, lost }, labels) {
   const where = h("p", { class: "window" });
   let cells = [];
 
-  const value = t(state.flags.has("norms") ? "norms" : "weights");
+  const value = t(state.flags.has("norms") ? "norm" : "weight");
   const describe = (i, j) =>
     t("looks", { query: spoken(labels[i]), key: visible(keys[j].text), weight: fixed(weights[i][j], 4) });
   function tell(i, j) {

@@ -22,13 +22,15 @@ export const state = {
   theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
 };
 
-/** A query worth opening with: the step whose look at a word is the most decided. */
+/** A query worth opening with: the step that looks at a word most, but not at it alone: there is no sum to see then. */
 function telling() {
   const weights = matrix("cross.weights", best.layer, best.head);
   const words = manifest.source.pieces.map((p) => (p.word === null ? false : !manifest.source.words[p.word].punctuation));
   const targets = manifest.target.pieces.slice(1).map((p) => (p.word === null ? false : !manifest.target.words[p.word].punctuation));
   const top = weights.map((row, i) => (targets[i] ? row.reduce((most, w, k) => (words[k] ? Math.max(most, w) : most), 0) : -1));
-  return top.findLastIndex((w) => w >= 0.95 * Math.max(...top)); // of equals the last: it has read the most
+  const mixed = top.map((w) => (w < 0.99 ? w : -1));
+  const from = Math.max(...mixed) > 0.5 ? mixed : top;
+  return from.findLastIndex((w) => w >= 0.95 * Math.max(...from)); // of equals the last: it has read the most
 }
 
 /** The key that the chosen query looks at most. */

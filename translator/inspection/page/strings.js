@@ -78,6 +78,8 @@ const STRINGS = {
   words: ["Words", "단어"],
   measure: ["Cells", "칸의 값"],
   weights: ["Weights", "가중치"],
+  weight: ["Weight", "가중치"],
+  norm: ["Share of the norms", "노름의 비율"],
   norms: ["Norms", "노름"],
   normsHint: ["‖α f(x)‖: how long the vector is that each look really adds, as a share of its row (Kobayashi et al. 2020)", "‖α f(x)‖: 실제로 더해지는 벡터의 길이를 행 안의 비율로 나타냈어요 (Kobayashi et al. 2020)"],
   marks: ["Marks", "특수 토큰과 문장 부호"],
