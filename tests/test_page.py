@@ -18,13 +18,16 @@ from playwright.sync_api import Browser
 
 from tests.browser import Opened, browser, opened
 from tests.toy import ToyRun
+from translator.checkpoint import RunDirectory
 from translator.inspection import page
+from translator.inspection.history import add_history
 from translator.inspection.maps import KINDS, AttentionMaps, Kind
 from translator.translate import Translator
 
 TEXT = "Minsu doesn't look for flowers."
 LINKS: dict[Kind, str] = {"encoder_self": "encoder", "decoder_self": "decoder", "cross": "cross"}
-VIEWS = ["overview", "head", "head.words.norms.unmarked.reads", "head.lines", "matrix", "whatif", "check"]
+VIEWS = ["overview", "overview.ablation", "head", "head.words.norms.unmarked.reads", "head.lines", "matrix"]
+VIEWS += ["whatif", "whatif.t71.off2", "training2", "check"]
 VIEWS += [f"walk{step}" for step in range(1, 9)]
 HOSTILE = [
     "</script><img src=x onerror=alert(1)>",
@@ -46,9 +49,11 @@ def toy(toy_run: ToyRun) -> Translator:
 
 
 @pytest.fixture(scope="module")
-def maps(toy: Translator) -> AttentionMaps:
-    """Maps of one sentence."""
-    return toy.attention(TEXT)
+def maps(toy: Translator, toy_run: ToyRun) -> AttentionMaps:
+    """Maps of one sentence, through the snapshots of the run too."""
+    found = toy.attention(TEXT)
+    add_history(found, RunDirectory.open(toy_run.path))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -159,17 +164,75 @@ def test_every_weight_is_the_models(chromium: Browser, file: Path, maps: Attenti
 @pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_link_restores_what_was_shown(chromium: Browser, file: Path, kind: Kind, lang: str) -> None:
+def test_a_link_restores_what_was_shown(
+    chromium: Browser, file: Path, maps: AttentionMaps, kind: Kind, lang: str
+) -> None:
     with opened(chromium, file) as window:
         for view in VIEWS:
-            link = f"#{LINKS[kind]}/l1h2/q3/{view}/{lang}"
+            least = int(maps.arrays[f"{kind}.weights"][0, 1, 2].argmin()) + 1
+            link = f"#{LINKS[kind]}/l1h2/q3.k{least}/{view}/{lang}"
             window.go(link)
             shown = window.page.inner_text("#view")
             assert shown.strip()
             assert window.page.evaluate("document.documentElement.scrollWidth") <= 1280
             # Any change writes the link anew.
             window.page.locator("[data-focus=theme] [tabindex='0']").press("ArrowRight")
-            assert window.page.evaluate("decodeURIComponent(location.hash)") == link
+            assert window.page.evaluate("location.hash") == link
+
+
+@pytest.mark.slow
+def test_a_link_of_nonsense_opens_the_overview(chromium: Browser, file: Path) -> None:
+    with opened(chromium, file) as window:
+        for link in ("#%", "#cross/l99h0/q0.k99/walk99/xx", "#whatif.t0.off99", "#overview.nothing", "#head.<b>"):
+            window.go(link)
+            assert window.page.inner_text("#view").strip()
+
+
+@pytest.mark.slow
+def test_sums_are_shown_as_they_form(chromium: Browser, file: Path, maps: AttentionMaps) -> None:
+    with opened(chromium, file, "#cross/l1h1/q1/walk6/en") as window:
+        press, count = window.page.keyboard.press, maps.cross.shape[3]
+        exp, share = ([float(x) for x in window.all(f"tbody td:nth-child({n})", "e.textContent")] for n in (3, 4))
+        for _ in range(count):
+            press("Shift+ArrowLeft")  # back to where every exp is there and no share is
+        total = [float(x) for x in window.all("tfoot td", "e.textContent") if x]
+        assert total == [pytest.approx(sum(exp), abs=1e-3 * count), 0]
+        press("Shift+ArrowLeft")  # and one exp fewer
+        assert float(window.all("tfoot td", "e.textContent")[1]) == pytest.approx(sum(exp[:-1]), abs=1e-3 * count)
+        press("Shift+ArrowRight")
+        press("Shift+ArrowRight")
+        assert float(window.all("tfoot td", "e.textContent")[2]) == pytest.approx(share[0], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_snapshots_can_be_dragged_through(chromium: Browser, file: Path, maps: AttentionMaps) -> None:
+    assert maps.history is not None
+    with opened(chromium, file, "#cross/l1h1/q1/training1/en") as window:
+        mouse = window.page.mouse
+        picture = "document.querySelector('.matrix canvas').toDataURL()"
+        before = window.page.evaluate(picture)
+        box = window.page.locator("#snapshot").bounding_box()
+        assert box
+        mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+        mouse.down()
+        for part in range(1, 21):
+            mouse.move(box["x"] + part / 20 * (box["width"] - 4), box["y"] + box["height"] / 2)
+        mouse.up()
+        last = f"/training{len(maps.history['steps'])}/en"
+        assert window.page.evaluate("location.hash").endswith(last)
+        assert window.page.evaluate(picture) != before
+
+
+@pytest.mark.slow
+def test_paper_gets_a_sheet(chromium: Browser, file: Path) -> None:
+    with opened(chromium, file, "#cross/l1h1/q1/walk3/en", theme="dark") as window:
+        window.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert window.page.get_attribute("html", "data-theme") == "light"
+        assert not window.page.locator(".tools, .tabs, .player").filter(visible=True).count()
+        assert "Layer 1, head 1" in window.page.inner_text("header")  # the chooser said it
+        window.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert window.page.get_attribute("html", "data-theme") == "dark"
+        assert window.page.get_by_role("button", name="Play").is_visible()
 
 
 @pytest.mark.slow
@@ -199,7 +262,7 @@ def test_the_keyboard_reaches_everything(chromium: Browser, file: Path, maps: At
         press("Home")
         press("ArrowDown")
         press("ArrowRight")
-        assert "/q2/" in page_.url
+        assert re.search(r"/q2(\.k2)?/", page_.url)
         assert f"{maps.cross[0, 0, 1, 1]:.4f}" in page_.inner_text(".readout")
         press("Enter")
         assert "/q2/walk1/" in page_.url
@@ -230,7 +293,7 @@ def test_motion_can_be_reduced(chromium: Browser, file: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view", ["overview", "head", "head.lines", "walk3", "walk7", "matrix", "check"])
+@pytest.mark.parametrize("view", ["overview", "head", "head.lines", "walk3", "walk7", "matrix", "training2", "check"])
 def test_a_view_is_saved_as_a_picture(chromium: Browser, file: Path, tmp_path: Path, view: str) -> None:
     with opened(chromium, file, f"#cross/l2h1/q2/{view}/ko") as window:
         for kind in ("SVG", "PNG"):
@@ -240,6 +303,7 @@ def test_a_view_is_saved_as_a_picture(chromium: Browser, file: Path, tmp_path: P
         svg = ElementTree.parse(tmp_path / "x.svg").getroot()
         text = "".join(svg.itertext())
         assert "flowers" in text and re.search("[가-힣]", text)
+        assert "English" not in text and "다음" not in text  # nothing that one presses
         assert not [e for e in svg.iter() if e.tag.endswith(("foreignObject", "script"))]
         png = (tmp_path / "x.png").read_bytes()
         assert png.startswith(b"\x89PNG") and int.from_bytes(png[16:20]) == 2 * round(float(svg.attrib["width"]))
@@ -267,9 +331,9 @@ def test_any_token_is_shown_as_text(chromium: Browser, maps: AttentionMaps, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_serious_bars_anyone(chromium: Browser, file: Path, theme: str) -> None:
-    with opened(chromium, file, theme=theme) as window:  # type: ignore[arg-type]
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_nothing_serious_bars_anyone(chromium: Browser, file: Path, theme: str, width: int) -> None:
+    with opened(chromium, file, theme=theme, width=width) as window:  # type: ignore[arg-type]
         for view in VIEWS:
             window.go(f"#decoder/l2h1/q3/{view}/ko")
             found = Axe().run(window.page).response["violations"]
@@ -287,6 +351,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(chromium: Browser, file: Pa
         for view in VIEWS:
             window.go(f"#cross/l2h1/q3/{view}/ko")
             assert window.page.evaluate("document.documentElement.scrollWidth") <= 390, view
+            names = "svg.lines text, .tabs button, .thumb"
+            assert all(window.all(names, "e.getBoundingClientRect().width > 0")), view
 
 
 @pytest.mark.slow
@@ -303,6 +369,12 @@ def test_long_sentences_are_shown_through_a_window(chromium: Browser, toy: Trans
         window.page.keyboard.press("End")
         row = min(70, rows - 1)
         assert f"{maps.cross[0, 0, row, columns - 1]:.4f}" in window.page.inner_text(".readout")
+        window.go("#cross/l1h1/q1/head.lines/en")
+        assert window.page.locator("svg.lines text").count() <= 80
+        window.page.focus("svg.lines [tabindex='0']")
+        window.page.keyboard.press("End")
+        assert f"/q{rows}/" in window.page.evaluate("location.hash")
+        assert window.page.evaluate("document.activeElement.textContent").endswith("→ </s>")
         for view in ("overview", "walk3", "walk7", "matrix"):
             window.go(f"#cross/l1h1/q1/{view}/en")
             assert window.page.evaluate("document.documentElement.scrollWidth") <= 1280, view

@@ -37,8 +37,8 @@ function wordTable(query) {
   const mean = onWords(meanRow(query));
   const loss = [...matrix("occlusion", 0)[query]];
   const most = largest(loss);
-  const cell = (x, most) => [h("td", { class: "number" }, fixed(x)), h("td", {}, bar(x, most))];
-  const columns = ["checkAttention", "checkMean", "checkLoss"].map((key) => h("th", { scope: "col", colspan: 2 }, t(key)));
+  const cell = (x, most) => h("td", {}, h("span", { class: "measure" }, h("span", { class: "number" }, fixed(x)), bar(x, most)));
+  const columns = ["checkAttention", "checkMean", "checkLoss"].map((key) => h("th", { scope: "col" }, t(key)));
   const rows = manifest.source.words.map((word, i) => h("tr", {},
     h("th", { scope: "row", class: !word.known && "unknown" }, token(word.text)),
     cell(own[i], 1), cell(mean[i], 1), cell(loss[i], most)));
@@ -60,7 +60,7 @@ export function checkView() {
   const { layer, head } = state;
   const query = Math.min(state.query, predicts.length - 1);
   const items = predicts.map((piece, i) => [i, token(piece), t("checkRow", { predicts: visible(piece) })]);
-  const probability = t("probability", { p: fixed(Math.exp(logprobs()[query])) });
+  const predicted = t("predicted", { p: fixed(Math.exp(logprobs()[query])) });
   return h("div", { class: "check" },
     h("p", { class: "lead" }, t("checkSay")),
     h("div", { class: "chooser" },
@@ -72,7 +72,7 @@ export function checkView() {
       h("div", { class: "chooser-heads" },
         headGrid("cross"), h("p", { class: "label" }, t("cross"), " · ", t("layerHead", { layer: layer + 1, head: head + 1 })))),
     h("section", { class: "stage" },
-      h("h2", {}, t("checkRow", { predicts: visible(predicts[query]) }), " ", h("span", { class: "sub number" }, probability)),
+      h("h2", {}, token(predicts[query]), " ", h("span", { class: "sub number" }, predicted)),
       wordTable(query)),
     h("section", { class: "stage" },
       h("h2", {}, t("checkHeads")),

@@ -6,7 +6,7 @@ const palette = {};
 /** Read the colours; again whenever light turns to dark. */
 export function readPalette() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["cell", "accent", "negative"]) palette[name] = rgb(style.getPropertyValue(`--${name}`).trim());
+  for (const name of ["cell", "accent", "negative", "hidden"]) palette[name] = rgb(style.getPropertyValue(`--${name}`).trim());
 }
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
@@ -26,17 +26,17 @@ export function cellStyle(x) {
   return { background: `rgb(${r} ${g} ${b})`, color: light > 0.179 ? "#000" : "#fff" };
 }
 
-/** Paint a matrix of numbers into a canvas, a pixel a number; ±`scale` are the full colours. */
+/** Paint a matrix of numbers into a canvas, a pixel a number; ±`scale` are the full colours, NaN is hidden. */
 export function paint(canvas, rows, scale = 1) {
   const [height, width] = [rows.length, rows[0]?.length ?? 0];
   Object.assign(canvas, { width: Math.max(width, 1), height: Math.max(height, 1) });
   const image = new ImageData(canvas.width, canvas.height);
-  const { cell, accent, negative } = palette;
+  const { cell, accent, negative, hidden } = palette;
   let at = 0;
   for (const row of rows) {
     for (let j = 0; j < width; j++) { // `colour` written out: this runs for every number that is shown
-      const end = row[j] < 0 ? negative : accent;
-      const t = Math.min(Math.abs(row[j]) / scale, 1);
+      const end = row[j] < 0 ? negative : row[j] >= 0 ? accent : hidden;
+      const t = row[j] === row[j] ? Math.min(Math.abs(row[j]) / scale, 1) : 1;
       for (let c = 0; c < 3; c++) image.data[at++] = cell[c] + t * (end[c] - cell[c]);
       image.data[at++] = 255;
     }

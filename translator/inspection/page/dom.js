@@ -29,7 +29,7 @@ function fill(element, attributes, children) {
 /** A number with a fixed count of decimals and the true minus sign, which is as wide as a digit. */
 export function fixed(x, decimals = 3) {
   if (x === -Infinity) return "−∞";
-  const text = Math.abs(x) >= 1e5 ? x.toExponential(1) : x.toFixed(decimals);
+  const text = Math.abs(x) >= 1e5 ? x.toExponential(1).replace("+", "") : x.toFixed(decimals);
   return (Number(text) === 0 ? text.replace("-", "") : text).replaceAll("-", "−");
 }
 
@@ -38,9 +38,16 @@ export function tiny(x) {
   return x === 0 ? "0" : x.toExponential(0).replace("-", "−").replace("+", "");
 }
 
-/** A formula with what stands after _, and ₁ and ₂ (which the font lacks), set low. */
+/** A factor of a product: in brackets if negative. */
+export const signed = (x) => (fixed(x, 2).startsWith("−") ? `(${fixed(x, 2)})` : fixed(x, 2));
+
+/** A text with its formulas set: what stands after _, and ₁ and ₂ (which the font lacks), low; what follows √ under it. */
 export function formula(text) {
-  return text.split(/(_[A-Za-z]|[₁₂])/).map((part, i) => (i % 2 ? h("sub", {}, { "₁": "1", "₂": "2" }[part] ?? part.slice(1)) : part));
+  return text.split(/(_[A-Za-z]|[₁₂]|√\w+)/).map((part, i) => {
+    if (i % 2 === 0) return part;
+    if (part.startsWith("√")) return h("span", { class: "root" }, "√", h("span", { class: "radicand" }, part.slice(1), h("span", { class: "vinculum" })));
+    return h("sub", {}, { "₁": "1", "₂": "2" }[part] ?? part.slice(1));
+  });
 }
 
 /** A piece as it can be seen: what would be invisible becomes its code point, a lone accent gets a ring. */

@@ -1,17 +1,17 @@
 /** The page: its head, the views' tabs, and the view that the link names. */
-import { manifest } from "./data.js";
-import { choice, h } from "./dom.js";
+import { manifest, queryPieces } from "./data.js";
+import { choice, h, token } from "./dom.js";
 import { readPalette } from "./colour.js";
 import { VIEWS, followLink, onChange, set, state } from "./state.js";
 import { t } from "./strings.js";
-import { overview } from "./overview.js";
+import { drawTies, overview } from "./overview.js";
 import { headView } from "./head.js";
 import { walk } from "./walk.js";
 import { matrixView } from "./matrix.js";
 import { whatif } from "./whatif.js";
 import { training } from "./training.js";
 import { checkView } from "./check.js";
-import { saveView } from "./picture.js";
+import { savePicture } from "./picture.js";
 
 const DRAW = { overview, head: headView, walk, matrix: matrixView, whatif, training, check: checkView };
 
@@ -37,8 +37,8 @@ function header() {
     h("div", { class: "bar" },
       h("p", { class: "name" }, t("title")),
       h("div", { class: "tools" },
-        h("button", { type: "button", title: t("save"), onclick: () => saveView("png") }, "PNG"),
-        h("button", { type: "button", title: t("save"), onclick: () => saveView("svg") }, "SVG"),
+        h("button", { type: "button", title: t("save"), onclick: () => save("png") }, "PNG"),
+        h("button", { type: "button", title: t("save"), onclick: () => save("svg") }, "SVG"),
         h("button", { type: "button", onclick: () => window.print() }, t("print")),
         choice("theme", t("theme"), themes, state.theme, (theme) => set({ theme })),
         choice("lang", t("language"), [["ko", "한국어"], ["en", "English"]], state.lang, (lang) => set({ lang })))),
@@ -46,7 +46,24 @@ function header() {
       h("h1", { class: manifest.source.text.length > 120 && "long" },
         h("span", {}, sentence(manifest.source, "en")), " ",
         h("span", { class: "korean" }, sentence(manifest.target, "ko"))),
-      h("p", { class: "note" }, t(manifest.forced ? "forced" : "found"))));
+      h("p", { class: "note" }, t(manifest.forced ? "forced" : "found"))),
+    h("p", { class: "note sheet-only" }, t(state.kind), " · ", t("layerHead", { layer: state.layer + 1, head: state.head + 1 }),
+      ["walk", "whatif"].includes(state.view) && [" · ", t("query"), " ", token(queryPieces(state.kind)[state.query])]));
+}
+
+/** Lay the page out as a sheet, for a picture ("picture") or for paper ("print"): without what one presses. */
+function layOut(sheet) {
+  if (sheet) document.documentElement.dataset.sheet = sheet;
+  else delete document.documentElement.dataset.sheet;
+  drawTies();
+}
+
+/** Save what is shown, as a sheet. */
+function save(kind) {
+  layOut("picture");
+  const saved = savePicture(kind);
+  layOut(null);
+  return saved;
 }
 
 function tabs() {
@@ -100,8 +117,8 @@ addEventListener("popstate", () => { followLink(location.hash); draw(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => set({ theme: event.matches ? "dark" : "light" }));
 
 let beforePrint = null; // paper is light
-addEventListener("beforeprint", () => { beforePrint = state.theme; set({ theme: "light" }); });
-addEventListener("afterprint", () => set({ theme: beforePrint ?? state.theme }));
+addEventListener("beforeprint", () => { beforePrint = state.theme; set({ theme: "light" }); layOut("print"); });
+addEventListener("afterprint", () => { layOut(null); set({ theme: beforePrint ?? state.theme }); });
 
 await document.fonts.load('15px "EnKo Page"', "가A").catch(() => null); // it is in this file: no wait, no jump
 followLink(location.hash);

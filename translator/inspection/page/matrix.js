@@ -1,7 +1,7 @@
 /** The walk for the whole sentence at once: softmax(QKᵀ / √d) V as matrices. */
-import { follow } from "./attention.js";
+import { follow, hidden } from "./attention.js";
 import { keyPieces, matrix, queryPieces } from "./data.js";
-import { fixed, h, token, visible } from "./dom.js";
+import { fixed, formula, h, token, visible } from "./dom.js";
 import { largest, paint } from "./colour.js";
 import { chooser } from "./chooser.js";
 import { detailed, set, state } from "./state.js";
@@ -44,13 +44,13 @@ export function matrixView() {
   const Q = matrix(`${kind}.queries`, layer, head);
   const d = Q[0].length;
   const transposed = Array.from({ length: d }, (_, i) => K.map((k) => k[i]));
-  const scores = ways.map((way) => way.masked.map((s) => (s === -Infinity ? 0 : s)));
+  const scores = ways.map((way) => way.scaled.map((s, key) => (way.masked[key] === -Infinity ? NaN : s)));
   const mixed = ways.map((way) => way.mixed);
   const one = Math.max(largest(...Q), largest(...K));
   const parts = {
     Q: picture("Q", Q, { scale: one, pieces: queries }),
     K: picture("Kᵀ", transposed, { scale: one, above: keys }),
-    scores: picture(t("matrixScores"), scores, { scale: largest(...scores), pieces: queries, above: keys }),
+    scores: picture(t("matrixScores"), scores, { scale: largest(...scores.map((row) => row.filter(Number.isFinite))), pieces: queries, above: keys }),
     shares: picture(t("matrixShares"), ways.map((way) => way.weights), { scale: 1, pieces: queries, above: keys }),
     V: picture("V", V, { scale: largest(...V), pieces: keys }),
     value: picture(t("matrixValue"), mixed, { scale: largest(...V), pieces: queries }),
@@ -64,10 +64,10 @@ export function matrixView() {
     parts.V.light(key, null);
     parts.value.light(query, null);
     const way = ways[query];
-    readout.textContent = t("cellOf", {
+    readout.replaceChildren(...formula(t(hidden(kind, query, key) ? "cellHidden" : "cellOf", {
       query: visible(queries[query]), key: visible(keys[key]), d,
-      product: fixed(way.products[key]), scaled: fixed(way.masked[key]), share: fixed(way.weights[key], 4),
-    });
+      product: fixed(way.products[key]), scaled: fixed(way.scaled[key]), share: fixed(way.weights[key], 4),
+    })));
   }
   const go = (query, key) => {
     const within = (x, list) => Math.min(Math.max(x, 0), list.length - 1);
@@ -75,8 +75,11 @@ export function matrixView() {
     light(state.query, state.key);
   };
   for (const { canvas } of [parts.scores, parts.shares]) {
-    canvas.addEventListener("pointermove", ({ offsetX, offsetY }) =>
-      go(Math.floor((offsetY / canvas.clientHeight) * queries.length), Math.floor((offsetX / canvas.clientWidth) * keys.length)));
+    const place = (part, whole, list) => Math.min(Math.max(Math.floor((part / whole) * list.length), 0), list.length - 1);
+    const under = ({ offsetX, offsetY }) => [place(offsetY, canvas.clientHeight, queries), place(offsetX, canvas.clientWidth, keys)];
+    canvas.addEventListener("pointermove", (event) => light(...under(event)));
+    canvas.addEventListener("pointerleave", () => light(state.query, state.key));
+    canvas.addEventListener("click", (event) => go(...under(event)));
     canvas.tabIndex = 0;
     canvas.addEventListener("keydown", (event) => {
       const by = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
@@ -89,7 +92,8 @@ export function matrixView() {
   light(state.query, state.key);
   return h("div", { class: "matrix-view" }, chooser({ query: false }), h("p", { class: "lead" }, t("matrixSay")),
     h("div", { class: "stage" },
-      h("div", { class: "equation" }, parts.Q, sign("×"), parts.K, sign(`÷ √${d} =`), parts.scores),
+      h("div", { class: "equation" }, parts.Q, sign("×"), parts.K, sign(formula(`÷ √${d} =`)), parts.scores),
       h("div", { class: "equation" }, sign("softmax →"), parts.shares, sign("×"), parts.V, sign("="), parts.value),
-      readout, h("p", { class: "hint" }, t("matrixPoint"))));
+      readout, h("p", { class: "hint" }, t("matrixPoint"), kind === "decoder_self" && ` ${t("matrixMasked")}`)),
+    h("p", { class: "hint" }, h("span", { class: "swatch", "aria-hidden": "true" }), t("colours")));
 }

@@ -5,6 +5,8 @@ import { headGrid } from "./chooser.js";
 import { set, state } from "./state.js";
 import { t } from "./strings.js";
 
+const SHOWN = 40; // pieces of a sentence
+
 /** The figures there are of every head, in the order they are shown. */
 const FIGURES = ["aer", "entropy", "confidence", "mark_share", "diagonality", "ablation"];
 const figures = () => FIGURES.filter((name) => manifest.measures.cross[name]);
@@ -23,8 +25,13 @@ function attentionBlock(kind) {
 
 const plain = (key) => h("div", { class: "block" }, t(key));
 const arrow = () => h("div", { class: "up", "aria-hidden": "true" }, "↑");
-const tokens = (pieces, label) =>
-  h("div", { class: "tokens" }, h("span", { class: "label" }, label), h("span", {}, pieces.map((piece) => token(piece))));
+
+/** What goes in or comes out; of a long sentence the beginning. */
+function tokens(pieces, label) {
+  const rest = pieces.length - SHOWN;
+  return h("div", { class: "tokens" }, h("span", { class: "label" }, label),
+    h("span", {}, pieces.slice(0, SHOWN).map((piece) => token(piece)), rest > 0 && h("span", { class: "sub" }, `… +${rest}`)));
+}
 
 function stack(name, count, ...blocks) {
   return h("section", { class: "stack", "data-block": name, "aria-label": t(name) },
@@ -32,7 +39,8 @@ function stack(name, count, ...blocks) {
 }
 
 /** The keys and values that go across, drawn where the blocks have come to lie. */
-function drawTies(diagram) {
+export function drawTies(diagram = document.querySelector(".transformer")) {
+  if (!diagram) return;
   const lines = diagram.querySelector(".ties");
   const box = diagram.getBoundingClientRect();
   const place = (name) => {
@@ -44,12 +52,14 @@ function drawTies(diagram) {
   lines.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
   lines.replaceChildren(...["tieK", "tieV"].flatMap((name, i) => {
     const y = to.top + to.height / 2 + (i ? 11 : -11);
+    const end = to.left - 1;
     const x = beside ? (from.left + from.right) / 2 + (i ? 11 : -11) : from.left - (i ? 7 : 15);
     const below = from.top + (i ? 20 : 30); // where a line leaves an encoder that stands under the decoder
-    const start = beside ? `M${x} ${from.top}` : `M${from.left} ${below}H${x + 6}Q${x} ${below} ${x} ${below - 6}`;
-    const end = to.left - 1;
+    const turn = `V${y + 6}Q${x} ${y} ${x + 6} ${y}`;
+    const level = beside && y > from.top - 12; // beside a tall encoder the lines go straight over
+    const start = level ? `M${from.right} ${y}` : beside ? `M${x} ${from.top}${turn}` : `M${from.left} ${below}H${x + 6}Q${x} ${below} ${x} ${below - 6}${turn}`;
     return [
-      svg("path", { class: "tie", d: `${start}V${y + 6}Q${x} ${y} ${x + 6} ${y}H${end - 5}` }),
+      svg("path", { class: "tie", d: `${start}H${end - 5}` }),
       svg("path", { class: "tip", d: `M${end} ${y}l-8 -4v8z` }),
       svg("text", { class: "tie-name", x: beside ? (from.right + to.left) / 2 : x, y: y + (i ? 15 : -6) }, t(name)),
     ];
@@ -80,6 +90,7 @@ export function overview() {
   const diagram = h("div", { class: "transformer" },
     h("div", { class: "intro" },
       h("p", {}, t(state.theme === "dark" ? "overviewHintDark" : "overviewHint")),
+      h("p", { class: "hint" }, t("pieceNote")),
       h("p", { class: "label" }, t("under")),
       choice("measure", t("under"), items, state.measure, (measure) => set({ measure }))),
     h("div", { class: "column encoder" },

@@ -1,9 +1,8 @@
-/** The view as a picture: what the browser has laid out, written again as SVG, and from that as PNG. */
+/** The page as a picture: what the browser has laid out, written again as SVG, and from that as PNG. */
 import { manifest } from "./data.js";
 import { svg } from "./dom.js";
 import { link } from "./state.js";
 
-const MARGIN = 24;
 const STYLED = ["fill", "stroke", "stroke-width", "stroke-opacity", "opacity", "font-size", "text-anchor"];
 
 /** Boxes, lines, pictures and text of an element and all within it, in the element's own places. */
@@ -14,7 +13,7 @@ function drawn(root) {
     const style = getComputedStyle(element);
     if (style.display === "none" || style.visibility === "hidden" || element.classList.contains("hidden-text")) return;
     const box = element.getBoundingClientRect();
-    const [x, y] = [box.left - origin.left + MARGIN, box.top - origin.top + MARGIN];
+    const [x, y] = [box.left - origin.left, box.top - origin.top];
     const opacity = faded(element, root);
     if (element.tagName === "svg") return parts.push(inline(element, box, x, y, opacity));
     if (element.tagName === "CANVAS") return parts.push(bitmap(element, box, x, y, opacity));
@@ -63,11 +62,11 @@ function written(node, style, origin, opacity) {
   if (vertical) {
     range.selectNodeContents(node);
     const box = range.getBoundingClientRect();
-    const [x, y] = [box.left - origin.left + MARGIN + box.width * 0.72, box.bottom - origin.top + MARGIN];
+    const [x, y] = [box.left - origin.left + box.width * 0.72, box.bottom - origin.top];
     return [svg("text", { ...attributes, transform: `translate(${x} ${y}) rotate(-90)` }, node.data)];
   }
   return lines.map(({ text, box }) => svg("text", {
-    ...attributes, x: box.left - origin.left + MARGIN, y: box.top - origin.top + MARGIN + box.height * 0.78, "xml:space": "preserve",
+    ...attributes, x: box.left - origin.left, y: box.top - origin.top + box.height * 0.78, "xml:space": "preserve",
   }, text));
 }
 
@@ -95,21 +94,21 @@ function inline(element, box, x, y, opacity) {
   return copy;
 }
 
-/** The view as an SVG file's text. */
-export function viewAsSvg() {
-  const view = document.getElementById("view");
-  const [width, height] = [view.scrollWidth + 2 * MARGIN, view.scrollHeight + 2 * MARGIN];
+/** The page, as it is laid out, as an SVG file's text. */
+export function pageAsSvg() {
+  const page = document.getElementById("page");
+  const [width, height] = [page.scrollWidth, page.scrollHeight];
   const font = getComputedStyle(document.body);
   const face = document.getElementById("face").textContent; // the page's own font travels along
   const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": font.fontFamily },
     svg("style", {}, face), svg("title", {}, manifest.source.text.replace(/\p{Cc}/gu, "")),
-    svg("rect", { width, height, fill: font.backgroundColor }), drawn(view));
+    svg("rect", { width, height, fill: font.backgroundColor }), drawn(page));
   return { text: new XMLSerializer().serializeToString(picture), width, height };
 }
 
-/** Save the view as a file of either kind, "svg" or "png" (twice the size, for print). */
-export async function saveView(kind) {
-  const { text, width, height } = viewAsSvg();
+/** Save the page as it is laid out as a file of either kind, "svg" or "png" (twice the size, for print). */
+export async function savePicture(kind) {
+  const { text, width, height } = pageAsSvg();
   const data = new Blob([text], { type: "image/svg+xml" });
   const name = `attention-${link().slice(1).replaceAll("/", "-")}.${kind}`;
   if (kind === "svg") return download(data, name);

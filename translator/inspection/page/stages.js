@@ -4,35 +4,11 @@
  */
 import { follow, hidden } from "./attention.js";
 import { KINDS, keyPieces, manifest, matrix, queryPieces } from "./data.js";
-import { fixed, formula, h, token } from "./dom.js";
+import { fixed, formula, h, signed, token } from "./dom.js";
+import { currentKey, keyTable, reveal } from "./keytable.js";
 import { bar, largest, strip, vectorRow } from "./colour.js";
 import { state } from "./state.js";
 import { t } from "./strings.js";
-
-/** Of elements that come one a tick: show those begun by `now`, the last of them as the current one until all are there. */
-function reveal(elements, now) {
-  const begun = Math.ceil(now);
-  elements.forEach((element, i) => {
-    element.classList.toggle("pending", i >= begun);
-    element.classList.toggle("current", i === begun - 1 && now < elements.length);
-  });
-}
-
-/** A table with a row a key. `cells(key)` gives what stands after its name; `masked` rows are greyed. */
-function keyTable(headings, cells, { masked = () => false, foot = null, choose }) {
-  const rows = keyPieces(state.kind).map((piece, key) => h("tr", {
-    class: `${masked(key) ? "masked" : ""} ${key === state.key ? "chosen" : ""}`, onclick: () => choose(key),
-  }, h("th", { scope: "row" }, token(piece)), cells(key).map(tableCell)));
-  const figures = cells(0).map((cell) => typeof cell === "string");
-  const head = headings.map((name, i) => (name ? h("th", { scope: "col", class: figures[i] && "number" }, name) : h("td")));
-  const table = h("div", { class: "scroll" }, h("table", { class: "keys" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("colToken")), head)),
-    h("tbody", {}, rows),
-    foot && h("tfoot", {}, h("tr", {}, h("th", { scope: "row" }, t("colSum")), foot.map(tableCell)))));
-  return { rows, table };
-}
-
-const tableCell = (content) => h("td", { class: typeof content === "string" && "number" }, content);
 
 const side = (name) => (name === "source" ? t("fromEnglish") : t("fromKorean"));
 const queryToken = () => token(queryPieces(state.kind)[state.query]);
@@ -65,19 +41,21 @@ function embedding() {
 
 /** 2: the three projections. */
 function projections(way, choose) {
-  const { kind, layer, query } = state;
+  const { kind, layer, query, key } = state;
   const scales = [largest(way.q), largest(...way.keys), largest(...way.values)];
   const x = vectorRow("x", matrix(`${kind}.inputs`, layer)[query], { name: "x", focus: true });
-  const q = vectorRow(formula("q = x W_Q"), way.q, { scale: scales[0], name: "q", focus: true, role: "result" });
+  const q = vectorRow(formula("q = x W_Q + b_Q"), way.q, { scale: scales[0], name: "q", focus: true, role: "result" });
   const { keys, queries } = KINDS[kind];
-  const { rows, table } = keyTable([formula("k = x W_K"), formula("v = x W_V")], (key) => [
-    strip(way.keys[key], { name: "k", scale: scales[1], focus: key === state.key }),
-    strip(way.values[key], { name: "v", scale: scales[2], focus: key === state.key }),
+  const input = kind === "cross" ? "h" : "x";
+  const { rows, table } = keyTable([formula(`k = ${input} W_K + b_K`), formula(`v = ${input} W_V + b_V`)], (place) => [
+    strip(way.keys[place], { name: "k", scale: scales[1], focus: place === key }),
+    strip(way.values[place], { name: "v", scale: scales[2], focus: place === key }),
   ], { choose });
   const from = (name) => h("span", { class: "sub" }, side(name), kind !== "cross" && `, ${t("fromSame")}`);
   const element = h("div", {},
     h("section", { class: "group" }, h("h3", {}, "Q ", queryToken(), from(queries)), x, q),
-    h("section", { class: "group" }, h("h3", {}, "K, V", from(keys)), table));
+    h("section", { class: "group" }, h("h3", {}, "K, V", from(keys)),
+      kind === "cross" && vectorRow("h", matrix("source.states", 0)[key], { name: "h", focus: true }), table));
   return { element, ticks: 1 + rows.length, at: (now) => [[[q], now], [rows, now - 1]].forEach((part) => reveal(...part)) };
 }
 
@@ -90,22 +68,26 @@ function products(way, choose) {
   const scale = largest(...terms);
   const k = vectorRow("k", way.keys[state.key], { scale: keyScale, name: "k", focus: true });
   const product = vectorRow(t("product"), terms[state.key], { scale, name: "q × k", focus: true });
-  const sum = h("p", { class: "sum" });
+  const sum = h("div", { class: "sum" });
   const { rows, table } = keyTable(["k", t("colProduct"), ""], (key) => [
     strip(way.keys[key], { name: "k", scale: keyScale }), fixed(way.products[key]), bar(way.products[key], most, true),
   ], { choose });
   const bench = h("section", { class: "group" }, h("h3", {}, queryToken(), " · ", h("span", { class: "bench-key" })),
     vectorRow("q", way.q, { name: "q", focus: true }), k, product, sum);
   function at(now) {
-    const whole = now >= rows.length;
-    const key = whole ? state.key : Math.max(Math.ceil(now) - 1, 0);
-    const count = whole ? d : Math.ceil((now - key) * d);
+    const key = currentKey(now);
+    const count = now >= rows.length ? d : Math.ceil((now - key) * d);
     reveal(rows, now);
     bench.querySelector(".bench-key").replaceChildren(token(keyPieces(state.kind)[key]));
     k.update(way.keys[key]);
     product.update(terms[key].map((x, i) => (i < count ? x : 0)));
     const total = terms[key].slice(0, count).reduce((a, b) => a + b, 0);
-    sum.replaceChildren(`${t("running", { terms: count, d })} = `, h("strong", { class: "number" }, fixed(total)));
+    const written = (i) => `${signed(way.q[i])} × ${signed(way.keys[key][i])}`;
+    const shown = [0, 1, count - 1].filter((i, n, all) => i >= 0 && i < count && all.indexOf(i) === n).map(written);
+    if (count > 3) shown.splice(2, 0, "…");
+    sum.replaceChildren(
+      h("p", {}, shown.join(" + ")),
+      h("p", {}, `${t("running", { terms: count, d })} = `, h("strong", { class: "number" }, fixed(total))));
   }
   return { element: h("div", {}, bench, table), ticks: rows.length, at };
 }
@@ -114,35 +96,55 @@ function products(way, choose) {
 function scaling(way, choose) {
   const most = largest(way.products);
   const d = way.q.length;
-  const { rows, table } = keyTable([t("colProduct"), "", t("colScaled", { d }), ""], (key) => [
+  const { rows, table } = keyTable([t("colProduct"), "", formula(t("colScaled", { d })), ""], (key) => [
     fixed(way.products[key]), bar(way.products[key], most, true), fixed(way.scaled[key]), bar(way.scaled[key], most, true),
   ], { choose });
-  const formula = h("p", { class: "formula" }, `√${d} = ${fixed(Math.sqrt(d))}`);
-  return { element: h("div", {}, formula, table), ticks: rows.length, at: (now) => reveal(rows, now) };
+  const line = h("p", { class: "working" });
+  function at(now) {
+    const key = currentKey(now);
+    const [product, root, score] = [way.products[key], Math.sqrt(d), way.scaled[key]].map((x) => fixed(x));
+    reveal(rows, now);
+    line.replaceChildren(...formula(`${product} ÷ √${d} = ${product} ÷ ${root} = `), h("strong", {}, score));
+  }
+  return { element: h("div", {}, line, table), ticks: rows.length, at };
 }
 
 /** 5: what may not be looked at. */
 function masking(way, choose) {
   const masked = (key) => hidden(state.kind, state.query, key);
   const most = largest(way.scaled);
-  const { rows, table } = keyTable([t("colScaled", { d: way.q.length }), t("colMasked"), "", ""], (key) => [
+  const { rows, table } = keyTable([formula(t("colScaled", { d: way.q.length })), t("colMasked"), "", ""], (key) => [
     fixed(way.scaled[key]), fixed(way.masked[key]), bar(way.masked[key], most, true), masked(key) ? h("span", { class: "sub why" }, t("isHidden")) : "",
   ], { masked, choose });
   return { element: h("div", {}, table), ticks: rows.length, at: (now) => reveal(rows, now) };
 }
 
-/** 6: exp, and each divided by the sum of all. */
+/** 6: exp of each, their sum, and then each divided by it. */
 function shares(way, choose) {
   const exps = way.masked.map((s) => Math.exp(s));
-  const sum = exps.reduce((a, b) => a + b, 0);
-  const { rows, table } = keyTable([t("colMasked"), t("colExp"), t("colShare"), ""], (key) => [
+  const add = (list, count) => list.slice(0, count).reduce((a, b) => a + b, 0);
+  const { rows, table, sums } = keyTable([t("colMasked"), t("colExp"), t("colShare"), ""], (key) => [
     fixed(way.masked[key]), fixed(exps[key]), fixed(way.weights[key], 4), bar(way.weights[key], 1, false),
-  ], {
-    masked: (key) => hidden(state.kind, state.query, key), choose,
-    foot: ["", fixed(sum), fixed(way.weights.reduce((a, b) => a + b, 0), 4), ""],
-  });
+  ], { masked: (key) => hidden(state.kind, state.query, key), choose, foot: ["", "0", "0", ""] });
   rows.forEach((row, key) => (row.dataset.share = way.weights[key])); // in full, for whoever checks
-  return { element: h("div", {}, table), ticks: rows.length, at: (now) => reveal(rows, now) };
+  const count = rows.length;
+  const line = h("p", { class: "working" });
+  function at(now) {
+    const dividing = now > count; // first all exps, then all shares
+    const [summed, divided] = [Math.min(Math.ceil(now), count), Math.max(Math.ceil(now) - count, 0)];
+    const key = currentKey(dividing ? now - count : now - 1e-9);
+    reveal(rows, Math.min(now, count));
+    rows.forEach((row, i) => {
+      row.classList.toggle("current", i === key && now < 2 * count);
+      for (const cell of [row.cells[3], row.cells[4]]) cell.classList.toggle("pending", i >= divided);
+    });
+    sums[1].textContent = fixed(add(exps, summed));
+    sums[2].textContent = fixed(add(way.weights, divided), 4);
+    const [score, exp, sum, share] = [fixed(way.masked[key]), fixed(exps[key]), fixed(add(exps, count)), fixed(way.weights[key], 4)];
+    const parts = dividing ? [`${exp} ÷ ${sum} = `, share] : [`exp(${score}) = `, exp];
+    line.replaceChildren(parts[0], h("strong", {}, parts[1]));
+  }
+  return { element: h("div", {}, line, table), ticks: 2 * count, at };
 }
 
 /** 7: the values, each by its share, added one after the other. */
@@ -154,6 +156,13 @@ function sums(way, choose) {
     fixed(way.weights[key], 4), bar(way.weights[key], 1, false),
     strip(way.values[key], { name: "v", scale }), strip(part[key], { name: "α v", scale, focus: key === state.key }),
   ], { masked: (key) => hidden(state.kind, state.query, key), choose });
+  const holds = h("p", { class: "sum" });
+  /** What the sum is made of after `count` keys, as the post says it: so much of this, so much of that. */
+  function say(count) {
+    const most = way.weights.map((weight, key) => ({ weight, key })).slice(0, count).sort((a, b) => b.weight - a.weight).slice(0, 4);
+    const named = most.map(({ weight, key }) => h("span", {}, token(keyPieces(state.kind)[key]), " ", h("strong", {}, `${fixed(100 * weight, 1)}%`)));
+    holds.replaceChildren(h("span", {}, t("holds")), ...named);
+  }
   function at(now) {
     const sum = new Float64Array(way.mixed.length);
     part.forEach((v, key) => {
@@ -162,8 +171,9 @@ function sums(way, choose) {
     });
     reveal(rows, now);
     total.update(sum);
+    say(Math.ceil(now));
   }
-  return { element: h("div", {}, table, h("section", { class: "group total" }, total)), ticks: rows.length, at };
+  return { element: h("div", {}, table, h("section", { class: "group total" }, total, holds)), ticks: rows.length, at };
 }
 
 /** 8: all heads of the layer, and what W_O makes of them. */

@@ -1,7 +1,8 @@
 /**
  * What is shown, and its link: #cross/l2h3/q7/walk4/ko is head 3 of layer 2 of cross-attention (from 1, as the page
- * counts), its 7th query, the walk's 4th step, in Korean. After `head` stand what differs from the plain map:
- * head.words.norms.unmarked.reads.lines.
+ * counts), its 7th query, the walk's 4th step, in Korean. What differs from how a part opens follows it after dots:
+ * q7.k2 (a key other than the one looked at most), head.words.norms.unmarked.reads.lines, overview.ablation,
+ * whatif.t71.off2 (temperature in hundredths, silenced keys).
  */
 import { KINDS, has, layers, manifest, matrix, sizes } from "./data.js";
 
@@ -18,16 +19,19 @@ export const state = {
   flags: new Set(), // of FLAGS
   snapshot: (manifest.history?.steps.length ?? 1) - 1,
   measure: "entropy", // under the thumbnails
+  temperature: 1, silenced: new Set(), // keys: of "what if"
   theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
 };
 
-/** A query worth opening with: the step whose look at a word is the most decided. */
+/** A query worth opening with: the step that looks at a word most, but not at it alone: there is no sum to see then. */
 function telling() {
   const weights = matrix("cross.weights", best.layer, best.head);
   const words = manifest.source.pieces.map((p) => (p.word === null ? false : !manifest.source.words[p.word].punctuation));
   const targets = manifest.target.pieces.slice(1).map((p) => (p.word === null ? false : !manifest.target.words[p.word].punctuation));
   const top = weights.map((row, i) => (targets[i] ? row.reduce((most, w, k) => (words[k] ? Math.max(most, w) : most), 0) : -1));
-  return top.findLastIndex((w) => w >= 0.95 * Math.max(...top)); // of equals the last: it has read the most
+  const mixed = top.map((w) => (w < 0.99 ? w : -1));
+  const from = Math.max(...mixed) > 0.5 ? mixed : top;
+  return from.findLastIndex((w) => w >= 0.95 * Math.max(...from)); // of equals the last: it has read the most
 }
 
 /** The key that the chosen query looks at most. */
@@ -54,7 +58,9 @@ export function set(changes, quietly = false) {
   Object.assign(state, changes);
   tidy();
   if (!("key" in changes) && ["kind", "layer", "head", "query"].some((name) => name in changes)) state.key = topKey(state);
-  history[state.view === before ? "replaceState" : "pushState"](null, "", link());
+  try {
+    history[state.view === before ? "replaceState" : "pushState"](null, "", link());
+  } catch { /* a browser may limit how often; the next change will write it */ }
   if (!quietly) listener();
 }
 
@@ -68,35 +74,48 @@ function tidy() {
   state.key = within(state.key, K);
   state.step = within(state.step - 1, STEPS) + 1;
   state.snapshot = within(state.snapshot, manifest.history?.steps.length ?? 1);
+  state.temperature = Math.min(Math.max(state.temperature, 0.25), 4);
+  state.silenced = new Set([...state.silenced].filter((key) => key < K));
+  if (!manifest.measures.cross[state.measure]) state.measure = "entropy";
   if (!VIEWS.includes(state.view)) state.view = "overview";
 }
 
 /** The link of what is shown. */
 export function link() {
-  const { kind, layer, head, query, view, step, lang, flags, snapshot } = state;
-  const part = { walk: `walk${step}`, head: ["head", ...flags].join("."), training: `training${snapshot + 1}` }[view] ?? view;
-  return `#${KINDS[kind].link}/l${layer + 1}h${head + 1}/q${query + 1}/${part}/${lang}`;
+  const { kind, layer, head, query, key, view, step, lang, flags, snapshot, measure, temperature, silenced } = state;
+  const dotted = (...parts) => parts.filter(Boolean).join(".");
+  const part = {
+    overview: dotted(view, measure !== "entropy" && measure), head: dotted(view, ...flags), walk: `walk${step}`, training: `training${snapshot + 1}`,
+    whatif: dotted(view, temperature !== 1 && `t${Math.round(100 * temperature)}`, ...[...silenced].map((k) => `off${k + 1}`)),
+  }[view] ?? view;
+  const place = dotted(`q${query + 1}`, key !== topKey(state) && `k${key + 1}`);
+  return `#${KINDS[kind].link}/l${layer + 1}h${head + 1}/${place}/${part}/${lang}`;
 }
 
 /** Show what a link says; parts that are missing or wrong stay as they are. */
 export function followLink(hash) {
-  for (const part of decodeURIComponent(hash.replace(/^#/, "")).split("/")) {
+  let key = null;
+  for (const part of hash.replace(/^#/, "").split("/")) {
     const kind = Object.keys(KINDS).find((name) => KINDS[name].link === part);
-    const [, name, number] = /^([a-z]+)(\d*)$/.exec(part.split(".")[0]) ?? [];
+    const [first, ...rest] = part.split(".");
+    const [, name, number] = /^([a-z]+)(\d*)$/.exec(first) ?? [];
+    const numbers = (letters) => rest.filter((text) => new RegExp(`^${letters}\\d+$`).test(text)).map((text) => Number(text.slice(letters.length)));
     const place = /^l(\d+)h(\d+)$/.exec(part);
     if (kind) state.kind = kind;
     else if (place) Object.assign(state, { layer: place[1] - 1, head: place[2] - 1 });
-    else if (name === "q" && number) state.query = number - 1;
+    else if (name === "q" && number) [state.query, key] = [number - 1, numbers("k")[0] ?? null];
     else if (part === "en" || part === "ko") state.lang = part;
     else if (VIEWS.includes(name)) {
       state.view = name;
       if (name === "walk" && number) state.step = Number(number);
       if (name === "training" && number) state.snapshot = number - 1;
-      if (name === "head") state.flags = new Set(part.split(".").filter((flag) => FLAGS.includes(flag)));
+      if (name === "head") state.flags = new Set(rest.filter((flag) => FLAGS.includes(flag)));
+      if (name === "overview") state.measure = rest[0] ?? "entropy";
+      if (name === "whatif") Object.assign(state, { temperature: (numbers("t")[0] ?? 100) / 100, silenced: new Set(numbers("off").map((k) => k - 1)) });
     }
   }
   tidy();
-  state.key = topKey(state);
+  state.key = key !== null && key <= sizes(state.kind)[1] ? Math.max(key - 1, 0) : topKey(state);
 }
 
 /** Whether the walk's arrays are in the file. */

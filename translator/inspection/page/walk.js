@@ -36,11 +36,17 @@ function says(step) {
 }
 
 const FORMULA = {
-  1: "x = e + p", 2: "q = x W_Q    k = x W_K    v = x W_V", 3: "q · k = q₁k₁ + q₂k₂ + … + q_dk_d", 4: "s = q · k / √d",
-  5: "s = −∞", 6: "α = exp(s) / Σ exp(s)", 7: "Σ α · v", 8: "[head₁ … head_H] W_O",
+  1: "e + p", 3: "q · k = q₁k₁ + q₂k₂ + … + q_dk_d", 4: "s = q · k / √d", 6: "α = exp(s) / Σ exp(s)", 7: "Σ α · v", 8: "[head₁ … head_H] W_O + b_O",
 };
-const TAG = { 1: "partInPost", 4: "notInPost", 5: "namedInPost", 8: "notInPost" };
-const STORED = new Set([1, 2, 8]);
+const TAG = { 1: "partInPost", 2: "biasNotInPost", 4: "notInPost", 5: "namedInPost", 8: "notInPost" };
+const STORED = { 1: "storedInput", 2: "stored", 8: "storedOutput" };
+
+/** The step's formula, a line each; of the projections and the mask it depends on the attention. */
+function formulas(step) {
+  if (step === 2) return ["Q", "K", "V"].map((name) => `${name.toLowerCase()} = ${name !== "Q" && state.kind === "cross" ? "h" : "x"} W_${name} + b_${name}`);
+  if (step === 5) return state.kind === "decoder_self" ? ["s = −∞"] : [];
+  return [FORMULA[step]];
+}
 
 /** Show the stage `now` ticks along. */
 function place(now) {
@@ -125,25 +131,28 @@ export function walk() {
   shown = stage(choose);
   const steps = Array.from({ length: STEPS }, (_, i) => {
     const [number, title] = [i + 1, t(`step${i + 1}`)];
-    return [number, [h("span", { class: "count" }, String(number)), h("span", { class: "step-name" }, title)], `${number}. ${title}`];
+    return [number, [h("span", { class: "count" }, String(number)), h("span", { class: "step-name" }, formula(title))], `${number}. ${title}`];
   });
   const control = (name, attributes, onclick) => h("button", { type: "button", "data-focus": `walk-${name}`, onclick, ...attributes }, t(name));
   const caption = h("div", { class: "caption" },
     h("p", { class: "label" }, `${step} / ${STEPS}`),
-    h("h2", {}, t(`step${step}`)),
+    h("h2", {}, formula(t(`step${step}`))),
     TAG[step] && h("p", { class: "tag" }, t(TAG[step])),
-    h("p", { class: "formula" }, formula(FORMULA[step])),
+    formulas(step).length > 0 && h("p", { class: "formula" }, formulas(step).map((line) => h("span", {}, formula(line)))),
     says(step).map((text) => h("p", {}, formula(text))),
-    h("p", { class: "origin" }, t(STORED.has(step) ? "stored" : "computed")),
+    h("p", { class: "origin" }, formula(t(STORED[step] ?? "computed"))),
     h("div", { class: "buttons player" },
       control("back", { "aria-disabled": String(step === 1) }, () => go(step - 1)),
       control("play", { id: "play" }, play),
       control("next", { class: "primary", "aria-disabled": String(step === STEPS) }, () => go(step + 1))),
-    h("p", { class: "hint keys-hint" }, t("walkKeys")));
+    h("p", { class: "hint keys-hint" }, t("walkKeys").split(" · ").map((part) => h("span", {}, part))));
   place(shown.ticks);
   return h("div", { class: "walk" },
     chooser(),
     choice("step", t("steps"), steps, step, go, { class: "choice steps" }),
     h("div", { class: "walk-main" }, caption, h("div", { class: "stage", "data-step": step }, shown.element)),
-    h("div", { class: "notes" }, h("p", { class: "hint" }, t("postNote")), proof()));
+    h("div", { class: "notes" },
+      h("p", { class: "hint" }, h("span", { class: "swatch", "aria-hidden": "true" }), t("colours"), " ", t("pieceNote")),
+      h("p", { class: "hint" }, t("postNote")),
+      proof()));
 }
