@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -158,7 +159,7 @@ def test_a_corpus_of_nothing(tmp_path: Path) -> None:
     for config, wanted in [
         (DataConfig([one], validation=[one]), "no training pair is left after cleaning; dropped: 1 in validation"),
         (DataConfig([other]), "no training pair is left after cleaning; dropped: 1 a side without letters"),
-        (DataConfig([one], validation_share=1e-9), "1 training pairs are too few .* data.validation_share"),
+        (DataConfig([one], validation_share=1e-9), "too few training pairs, 1, .* data.validation_share"),
         (
             DataConfig([other], validation=[one], test=[one]),
             "no validation pair is left.* all of them in data.test",
@@ -291,6 +292,20 @@ def test_a_corpus_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(os.listdir(tmp_path / "cache")) == 1
     elsewhere = load_corpus(toy_data(tmp_path / "other"), tmp_path / "other" / "cache")
     assert same(elsewhere, first) and elsewhere.report == first.report
+
+
+@pytest.mark.parametrize("name", ["report.json", "train.arrow", "validation.arrow"])
+def test_a_damaged_cache_is_named(name: str, tmp_path: Path) -> None:
+    config = toy_data(tmp_path)
+    wanted = list(load(config, tmp_path).train)
+    (folder,) = (tmp_path / "cache").iterdir()
+    for left in (0, 300):
+        (folder / name).write_bytes((folder / name).read_bytes()[:left])
+        with pytest.raises(UserError, match=rf"{folder}: is damaged \(.*\); delete it") as error:
+            load_corpus(config, tmp_path / "cache")
+        assert "\n" not in str(error.value)
+    shutil.rmtree(folder)
+    assert list(load(config, tmp_path).train) == wanted
 
 
 def test_whatever_changes_the_pairs_makes_another(tmp_path: Path) -> None:
