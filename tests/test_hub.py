@@ -318,6 +318,7 @@ def test_what_can_be_wrong(source: SourceConfig, parts: list[str], hub: Client) 
 def test_the_licence_on_the_card_is_told(hub: Client, tmp_path: Path) -> None:
     def load(folder: str, **settings: str) -> tuple[str, list[str]]:
         """The licence in the report, and what was said."""
+        assert hub.process  # has been started, so there is a stderr
         before = len(hub.stderr.read_text(encoding="utf-8"))
         sources = [[asdict(SourceConfig(hub=name, **settings))] for name in (TED,)]  # type: ignore[arg-type]
         report = hub.ask([str(tmp_path / folder), *sources, [], []])["report"]
