@@ -80,6 +80,7 @@ def test_a_good_pair_stays(english: str, korean: str) -> None:
         ("See [[Seoul]].", "서울을 보라.", "markup or web address", {"markup": False}),
         ("안녕 Ok Hello!", "안녕 OK, hello.", "not translated", {"untranslated": False}),
         ("Bonjour, hello", "Hello, bonjour 여", "wrong script", {"min_hangul": 0}),
+        ("Press the red button", "Press the red button 를", "wrong script", {"min_hangul": 0}),
         ("Good day, Ann Lee", "Ann Lee", "wrong script", {"min_hangul": 0}),
         ("Good day, Ann Lee", "Good luck to Ann Lee 여", "wrong script", {"min_hangul": 0}),
         ("여보세요 여러분 hi", "안녕하세요", "wrong script", {"min_latin": 0}),

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.test_layout import MODULES, imports
 from tests.toy import environment, toy_pairs, write_pairs
 from translator import corpus as module
 from translator.cleaning import letters
@@ -294,6 +295,22 @@ def test_a_corpus_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert same(elsewhere, first) and elsewhere.report == first.report
 
 
+def test_a_change_of_the_code_makes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy_data(tmp_path)
+    used, left = set[str](), {"corpus"}
+    while left:
+        used |= left
+        found = {i.removeprefix("translator.") for name in left for i in imports(MODULES[name])}
+        left = (found & set(MODULES)) - used
+    keys = {module._key(config)}
+    read = Path.read_bytes
+    for name in used - {"errors", "atomic", "config"}:  # which change no pair
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.stem == name))
+            keys.add(module._key(config))
+    assert len(keys) == 1 + len(used - {"errors", "atomic", "config"}) >= 7
+
+
 @pytest.mark.parametrize("name", ["report.json", "train.arrow", "validation.arrow"])
 def test_a_damaged_cache_is_named(name: str, tmp_path: Path) -> None:
     config = toy_data(tmp_path)
@@ -326,6 +343,7 @@ def test_whatever_changes_the_pairs_makes_another(tmp_path: Path) -> None:
     ):
         seen.add(load(changed, tmp_path).report["fingerprint"])
         assert len(seen) == n
+    assert len(load(replace(config, validation_size=3), tmp_path).validation) == 3
     times = os.stat(config.sources[0].path)
     for source, pairs in [(config.sources[0], toy_pairs()[:-1]), (config.test[0], toy_pairs()[:30])]:
         write_pairs(Path(source.path), pairs)
