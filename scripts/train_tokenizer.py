@@ -23,7 +23,8 @@ def main() -> None:
 
     config = load_config(args.config, args.settings)
     directory = RunDirectory(config.run_dir)
-    corpus, _ = prepare(config, directory)
+    with directory.locked():
+        corpus, _ = prepare(config, directory)
     for language, side in (("en", 0), ("ko", 1)):
         tokenizer = directory.tokenizer(language)
         example = " ".join(tokenizer.pieces(tokenizer.encode(corpus.train[0][side])))

@@ -40,6 +40,37 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "cache") == []
 
 
+def test_a_folder_has_the_name_once_its_files_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "inner").mkdir()
+        for name in ("a", "inner/b"):
+            (folder / name).touch()
+
+    flushed: list[int] = []
+
+    def flush(descriptor: int) -> None:
+        assert not (tmp_path / "x").exists()
+        flushed.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    make_once(tmp_path / "x", fill)
+    assert set(flushed) >= {(tmp_path / "x" / name).stat().st_ino for name in ("a", "inner/b")}
+
+
+def test_where_nothing_can_be_written_the_place_is_named(tmp_path: Path) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match=r"cache/x: cannot be written \(No space left on device\); make room"):
+        make_once(tmp_path / "cache" / "x", full)
+    assert os.listdir(tmp_path / "cache") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/x: cannot be written \(File exists\)"):
+        make_once(tmp_path / "file" / "x", full)
+
+
 def test_of_two_that_make_the_same_the_first_stays(tmp_path: Path) -> None:
     def fill(name: str, folder: Path) -> None:
         (folder / name).touch()

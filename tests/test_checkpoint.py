@@ -58,8 +58,10 @@ def test_weights_come_back_equal(tied: bool, run: RunDirectory) -> None:
 
 def test_weights_of_another_tokenizer_are_refused(run: RunDirectory) -> None:
     run.save_weights("best/model", model_of(run), {})
+    before = run.tokenizer("ko").fingerprint
     run.save_tokenizer("ko", Tokenizer.train(["다른 문장", "다른 말뭉치"], 300, TokenizerConfig()))
-    with pytest.raises(UserError, match="another ko tokenizer"):
+    now = run.tokenizer("ko").fingerprint
+    with pytest.raises(UserError, match=rf"another ko tokenizer \({before}\) than the run's \({now}\)"):
         run.load_model()
 
 

@@ -46,6 +46,13 @@ def why(english: str, korean: str, config: CleaningConfig | None = None) -> str 
         ("São Paulo is 20° warm.", "상파울루는 20°로 따뜻하다."),
         ("Nature (自然) is good.", "자연(自然)은 좋다."),
         ("[Laughs] Okay.", "[웃음] 좋아."),
+        # Names that both sides have outweigh the rest.
+        ("Members were Ann Lee, Bob Ray and João Fox.", "Ann Lee, Bob Ray, João Fox가 회원이었다."),
+        ("He left at 11:34.", "그는 11시 34분에 떠났다."),
+        ("He left at 0715.", "그는 7시 15분에 떠났다."),
+        ("He ran a 12.87.", "그는 12초87을 뛰었다."),
+        ("The storm is 40 miles away.", "폭풍은 64km 밖에 있다."),
+        ("It was 77 degrees.", "25도였다."),
     ],
 )
 def test_a_good_pair_stays(english: str, korean: str) -> None:
@@ -73,6 +80,9 @@ def test_a_good_pair_stays(english: str, korean: str) -> None:
         ("See [[Seoul]].", "서울을 보라.", "markup or web address", {"markup": False}),
         ("안녕 Ok Hello!", "안녕 OK, hello.", "not translated", {"untranslated": False}),
         ("Bonjour, hello", "Hello, bonjour 여", "wrong script", {"min_hangul": 0}),
+        ("Press the red button", "Press the red button 를", "wrong script", {"min_hangul": 0}),
+        ("Good day, Ann Lee", "Ann Lee", "wrong script", {"min_hangul": 0}),
+        ("Good day, Ann Lee", "Good luck to Ann Lee 여", "wrong script", {"min_hangul": 0}),
         ("여보세요 여러분 hi", "안녕하세요", "wrong script", {"min_latin": 0}),
         ("Привет, друг", "안녕, 친구", "wrong script", {"min_latin": 0}),
         ("Good day", "今日は, 良い天気", "wrong script", {"min_hangul": 0}),
@@ -80,6 +90,8 @@ def test_a_good_pair_stays(english: str, korean: str) -> None:
         ("If you don't go now you will be late.", "가자", "lengths differ", {"max_ratio": 0}),
         ("It was in 1995.", "1996년이었다.", "numbers disagree", {"numbers": False}),
         ("10 and 20", "30과 40", "numbers disagree", {"numbers": False}),
+        ("1200 of them", "12000명", "numbers disagree", {"numbers": False}),
+        ("5 of 12", "5, 13", "numbers disagree", {"numbers": False}),
     ],
 )
 def test_a_rule_drops_its_kind_until_it_is_switched_off(
@@ -153,8 +165,13 @@ numbers = st.lists(st.integers(10, 99_999), min_size=1, max_size=3)
 @given(numbers, numbers)
 def test_numbers_disagree_when_none_is_shared(one: list[int], other: list[int]) -> None:
     english, korean = ("; ".join(f"{n:,}" for n in one), " ".join(f"{n}번" for n in other))
-    assert numbers_disagree(english, korean) == (not set(one) & set(other))
-    assert numbers_disagree(korean, english) == (not set(one) & set(other))
+    disagree = numbers_disagree(english, korean)
+    assert disagree == numbers_disagree(korean, english)
+    assert not (disagree and set(one) & set(other))
+    if len(one) == len(other) == 1:
+        assert disagree == (one != other)
+    assert not numbers_disagree(english, " ".join(map(str, one)) + "번")
+    assert not numbers_disagree(f"{english} miles", korean)
     assert not numbers_disagree("no number", korean) and not numbers_disagree(english, "수가 없다")
     for unit in "천만억조":
         assert not numbers_disagree(english, f"{korean} 3{unit}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.test_layout import MODULES, imports
 from tests.toy import environment, toy_pairs, write_pairs
 from translator import corpus as module
 from translator.cleaning import letters
@@ -158,7 +160,7 @@ def test_a_corpus_of_nothing(tmp_path: Path) -> None:
     for config, wanted in [
         (DataConfig([one], validation=[one]), "no training pair is left after cleaning; dropped: 1 in validation"),
         (DataConfig([other]), "no training pair is left after cleaning; dropped: 1 a side without letters"),
-        (DataConfig([one], validation_share=1e-9), "1 training pairs are too few .* data.validation_share"),
+        (DataConfig([one], validation_share=1e-9), "too few training pairs, 1, .* data.validation_share"),
         (
             DataConfig([other], validation=[one], test=[one]),
             "no validation pair is left.* all of them in data.test",
@@ -293,6 +295,36 @@ def test_a_corpus_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert same(elsewhere, first) and elsewhere.report == first.report
 
 
+def test_a_change_of_the_code_makes_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy_data(tmp_path)
+    used, left = set[str](), {"corpus"}
+    while left:
+        used |= left
+        found = {i.removeprefix("translator.") for name in left for i in imports(MODULES[name])}
+        left = (found & set(MODULES)) - used
+    keys = {module._key(config)}
+    read = Path.read_bytes
+    for name in used - {"errors", "atomic", "config"}:  # which change no pair
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.stem == name))
+            keys.add(module._key(config))
+    assert len(keys) == 1 + len(used - {"errors", "atomic", "config"}) >= 7
+
+
+@pytest.mark.parametrize("name", ["report.json", "train.arrow", "validation.arrow"])
+def test_a_damaged_cache_is_named(name: str, tmp_path: Path) -> None:
+    config = toy_data(tmp_path)
+    wanted = list(load(config, tmp_path).train)
+    (folder,) = (tmp_path / "cache").iterdir()
+    for left in (0, 300):
+        (folder / name).write_bytes((folder / name).read_bytes()[:left])
+        with pytest.raises(UserError, match=rf"{folder}: is damaged \(.*\); delete it") as error:
+            load_corpus(config, tmp_path / "cache")
+        assert "\n" not in str(error.value)
+    shutil.rmtree(folder)
+    assert list(load(config, tmp_path).train) == wanted
+
+
 def test_whatever_changes_the_pairs_makes_another(tmp_path: Path) -> None:
     config = toy_data(tmp_path)
     seen = {load(config, tmp_path).report["fingerprint"]}
@@ -311,6 +343,7 @@ def test_whatever_changes_the_pairs_makes_another(tmp_path: Path) -> None:
     ):
         seen.add(load(changed, tmp_path).report["fingerprint"])
         assert len(seen) == n
+    assert len(load(replace(config, validation_size=3), tmp_path).validation) == 3
     times = os.stat(config.sources[0].path)
     for source, pairs in [(config.sources[0], toy_pairs()[:-1]), (config.test[0], toy_pairs()[:30])]:
         write_pairs(Path(source.path), pairs)

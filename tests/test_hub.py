@@ -8,7 +8,9 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,6 +100,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         name = "/".join(path.removeprefix("/api").split("/")[2:4])
+        if name == "someone/slow":  # a letter now and then, for as long as anybody listens
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"H")
+                    time.sleep(0.05)
         if name == "someone/busy":
             return self.send(503, b"busy")
         if name == "someone/private":
@@ -163,11 +170,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 CLIENT = """
-import json, socket, sys, time
+import json, os, socket, sys, time
 from pathlib import Path
 from translator.config import DataConfig, SourceConfig
 from translator.corpus import load_corpus, read_pairs
 from translator.errors import UserError
+from translator import hub
+
+hub.PATIENCE = float(os.environ.get("PATIENCE", hub.PATIENCE))
 
 def look_up(host, *rest, **more):
     if not host.endswith("127.0.0.1"):  # `datasets` makes datasets-server.127.0.0.1 of it
@@ -175,7 +185,7 @@ def look_up(host, *rest, **more):
     return known(host, *rest, **more)
 
 known, socket.getaddrinfo = socket.getaddrinfo, look_up
-time.sleep = lambda seconds: None  # between one try and the next
+time.sleep = lambda seconds: print("waits", seconds, file=sys.stderr)  # between one try and the next
 
 for line in sys.stdin:
     wanted, answer = json.loads(line), {}
@@ -308,6 +318,7 @@ def test_what_can_be_wrong(source: SourceConfig, parts: list[str], hub: Client) 
 def test_the_licence_on_the_card_is_told(hub: Client, tmp_path: Path) -> None:
     def load(folder: str, **settings: str) -> tuple[str, list[str]]:
         """The licence in the report, and what was said."""
+        assert hub.process  # has been started, so there is a stderr
         before = len(hub.stderr.read_text(encoding="utf-8"))
         sources = [[asdict(SourceConfig(hub=name, **settings))] for name in (TED,)]  # type: ignore[arg-type]
         report = hub.ask([str(tmp_path / folder), *sources, [], []])["report"]
@@ -320,12 +331,22 @@ def test_the_licence_on_the_card_is_told(hub: Client, tmp_path: Path) -> None:
     assert load("b", licence="mine") == ("mine", [])  # the configuration knows better
 
 
-def test_no_connection(tmp_path: Path) -> None:
-    with_nobody = Client("http://127.0.0.1:9", tmp_path)
-    message = with_nobody.mistake(SourceConfig(hub=TED))
-    assert "the Hub at http://127.0.0.1:9 cannot be reached" in message and "refused" in message
+@pytest.mark.parametrize(
+    ("endpoint", "patience", "reason"),
+    [
+        ("http://127.0.0.1:9", "25", "refused"),
+        ("http://hub.invalid", "25", "[Errno "),
+        ("", "0.5", "no answer in 0.5 seconds"),
+    ],
+    ids=["refuses", "does not resolve", "slow"],
+)
+def test_no_connection(endpoint: str, patience: str, reason: str, hub: Client, tmp_path: Path) -> None:
+    client = Client(endpoint or hub.environment["HF_ENDPOINT"], tmp_path, PATIENCE=patience)
+    message = client.mistake(SourceConfig(hub="someone/slow"))
+    assert f"the Hub at {client.environment['HF_ENDPOINT']} cannot be reached (" in message and reason in message
     assert "`path`" in message and "HF_HUB_OFFLINE=1" in message
-    with_nobody.close()
+    client.close()
+    assert "waits" not in client.stderr.read_text(encoding="utf-8"), "tried again and again"
 
 
 def test_offline_reads_what_was_downloaded_and_says_what_was_not(hub: Client) -> None:

@@ -12,10 +12,10 @@ import pytest
 from tests.toy import ROOT, SCRIPTS, environment
 
 ORDER = [
-    "errors", "atomic", "config", "config_file", "hardware", "tokenizer", "cleaning", "sources", "corpus",
-    "batching", "dropout", "attention", "loss", "model", "packing", "decoding", "scoring", "evaluation",
-    "optimization", "distributed", "checkpoint", "preparation", "reporting", "training", "inspection.words",
-    "inspection.measures", "inspection.bundle", "inspection.maps", "inspection.history",
+    "errors", "atomic", "config", "config_file", "hardware", "tokenizer", "cleaning", "files", "hub",
+    "sources", "corpus", "batching", "dropout", "attention", "loss", "model", "packing", "decoding", "scoring",
+    "evaluation", "optimization", "distributed", "checkpoint", "preparation", "reporting", "training",
+    "inspection.words", "inspection.measures", "inspection.bundle", "inspection.maps", "inspection.history",
     "inspection.alignment", "inspection.model_one", "inspection.figures", "inspection.page",
     "inspection.exports", "inspection.curves", "export", "translate", "lines", "prompt", "samples", "server",
 ]  # fmt: skip

@@ -198,6 +198,16 @@ def test_what_is_tokenised_is_kept_for_the_same_tokenizers_and_pairs(
     assert load_corpus(config.data, cache).report["fingerprint"] == run.report()["fingerprint"]
 
 
+@pytest.mark.parametrize("name", ["rows.npy", "en.ends", "ko.ends"])
+def test_damaged_ids_are_named(name: str, prepared: tuple[Path, Config, RunDirectory]) -> None:
+    _, config, run = prepared
+    (folder,) = cache_folder(config).glob("ids-*")
+    for left in (-8, 0):
+        (folder / name).write_bytes((folder / name).read_bytes()[:left])
+        with pytest.raises(UserError, match=rf"{folder}: is damaged \(.*\); delete it"):
+            prepare(config, run)
+
+
 def test_a_small_corpus_is_said_to_be_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = small_config(tmp_path, "tokenizer.english_size=5000")
     run = RunDirectory(config.run_dir)

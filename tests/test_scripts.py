@@ -138,6 +138,10 @@ def test_the_steps_before_training(toy_run: ToyRun, tmp_path: Path, capsys: pyte
         made = (tmp_path / "run" / "tokenizer" / name).read_bytes()
         assert made == (toy_run.path / "tokenizer" / name).read_bytes()
 
+    with RunDirectory(tmp_path / "run").locked(), pytest.raises(SystemExit):
+        run_here("train_tokenizer.py", toy_run.config, f"run_dir={tmp_path / 'run'}")
+    assert "another process is" in capsys.readouterr().err
+
     run_here("prepare_corpus.py", toy_run.config)
     text = capsys.readouterr().out
     report = RunDirectory(toy_run.path).report()

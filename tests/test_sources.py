@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
 import lzma
 import os
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -308,6 +311,10 @@ def test_swapped_columns_are_said_so(tmp_path: Path) -> None:
     english, korean = (write(tmp_path, "".join(p[i] + "\n" for p in PAIRS), n) for i, n in enumerate(["en", "ko"]))
     message = mistake(SourceConfig(path=korean, target_path=english))
     assert "look swapped" in message and "`target_path`" in message and "source_column" not in message
+    (tmp_path / "both").mkdir()
+    for name, pairs in (("a.tsv", PAIRS), ("b.tsv", swapped)):
+        write(tmp_path / "both", as_tabs(pairs), name)
+    assert mistake(str(tmp_path / "both")).startswith("b.tsv: the columns look swapped")
     few = [*PAIRS * 2, *swapped]  # some wrong lines are the cleaning's work
     assert read(write(tmp_path, as_tabs(few))) == few
 
@@ -325,7 +332,8 @@ def test_swapped_columns_are_said_so(tmp_path: Path) -> None:
         ("x.csv", "a,b", "a,b,c", "3 fields, the header has 2"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": "a", ', "not JSON ("),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '[{"en": "a"}', "one object a line is wanted, not a list"),
-        ("x.jsonl", '{"en": "a", "ko": "b"}', "3", "not a pair (a JSON object is wanted"),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', "3", "not a pair (one JSON object a line is wanted"),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', '[{"en": "a"}]', "one JSON object a line is wanted"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": "a"}', "no text under 'ko'"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": null, "ko": "b"}', "no text under 'en'"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": ["a"], "ko": "b"}', "no text under 'en'"),
@@ -393,6 +401,35 @@ def test_a_damaged_compressed_file(packed: str, tmp_path: Path) -> None:
     data[1000:2000] = bytes(1000)
     path = write(tmp_path, bytes(data), f"x.tsv{packed}")
     assert mistake(path).startswith(f"{path}")
+
+
+@pytest.mark.parametrize("packed", [".gz", ".xz", ".zst"])
+def test_a_file_that_is_not_compressed_though_its_name_says_so(packed: str, tmp_path: Path) -> None:
+    path = write(tmp_path, as_tabs(PAIRS), f"x.tsv{packed}")
+    assert mistake(path).startswith(f"{path}: cannot be read (")
+    assert mistake(path).endswith("; fetch it again, or rename it if it is not compressed")
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.xlsx", "x.tar", "x.tar.gz", "x.tsv"])
+def test_an_archive_is_not_read_as_text(name: str, tmp_path: Path) -> None:
+    inside, data = write(tmp_path, as_tabs(PAIRS), "inside.tsv"), io.BytesIO()
+    if ".tar" in name:
+        with tarfile.open(fileobj=data, mode="w:gz" if name.endswith("gz") else "w") as tar:
+            tar.add(inside, "inside.tsv")
+    else:
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.write(inside, "inside.tsv")
+    path = write(tmp_path, data.getvalue(), name)
+    assert mistake(path) == f"{path}: is an archive or a spreadsheet; unpack it, or save it as .csv or .tsv"
+
+
+def test_a_full_disk_is_named_and_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    path = write(tmp_path, gzip.compress(as_tabs(PAIRS)), "x.tsv.gz")
+    assert "no space left on this disk" in mistake(path) and not mistake(path).startswith(path)
 
 
 def test_a_parquet_file_cut_short(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from translator.errors import UserError
@@ -42,19 +43,40 @@ def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
     """Have `fill` fill `folder` if it is not there: aside, and then renamed."""
     if folder.is_dir():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob("*.tmp"):  # of a process that was killed
-        if left.stat().st_mtime < time.time() - 86_400:
-            shutil.rmtree(left, ignore_errors=True)
-    aside = Path(tempfile.mkdtemp(suffix=".tmp", prefix=f"{folder.name}-", dir=folder.parent))
     try:
-        made = aside / folder.name  # inside, since others may read it, but not what mkdtemp makes
-        made.mkdir()
-        fill(made)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        aside = Path(tempfile.mkdtemp(suffix=".tmp", prefix=f"{folder.name}-", dir=folder.parent))
         try:
-            os.rename(made, folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, and made the same
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            made = aside / folder.name  # inside, since others may read it, but not what mkdtemp makes
+            made.mkdir()
+            fill(made)
+            for path in made.rglob("*"):  # a power cut must not leave the name without the bytes
+                if path.is_file():
+                    with open(path, "rb") as file:
+                        os.fsync(file.fileno())
+            try:
+                os.rename(made, folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was faster, and made the same
+                    raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"{folder}: cannot be written ({reason}); make room, or name another place (run_dir, --out)"
+        ) from None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed has left, a day ago or more."""
+    for left in folder.glob("*.tmp"):
+        with suppress(FileNotFoundError):  # its own process has just done so
+            if left.stat().st_mtime < time.time() - 86_400:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def damaged(folder: Path, error: Exception) -> UserError:
+    """For a folder of `make_once` that cannot be read."""
+    return UserError(f"{folder}: is damaged ({' '.join(str(error).split())}); delete it, and it is made anew")

@@ -138,7 +138,10 @@ class RunDirectory:
             raise UserError(f"{path}: damaged ({error})") from None
         for key, fingerprint in self._fingerprints().items():
             if header.get(key) != fingerprint:
-                raise UserError(f"{path}: was trained with another {key.replace('_', ' ')} than the run's")
+                raise UserError(
+                    f"{path}: was trained with another {key.replace('_', ' ')} ({header.get(key, 'none')}) than "
+                    f"the run's ({fingerprint})"
+                )
         config = self.config().model
         model = Transformer(config, self.tokenizer("en").size, self.tokenizer("ko").size)
         try:
@@ -270,7 +273,8 @@ class RunDirectory:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
                 raise UserError(
-                    f"{self.path}: another process is training here; wait for it, or choose another run_dir"
+                    f"{self.path}: another process is preparing or training here; wait for it, or choose another "
+                    "run_dir"
                 ) from None
             yield
 

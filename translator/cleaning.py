@@ -6,6 +6,7 @@ What needs the whole corpus (duplicates, repeats, overlap with the test) is in c
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from translator.config import CleaningConfig
 
@@ -13,8 +14,11 @@ _LETTERS = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _HANGUL = re.compile("[가-힣ㄱ-ㅎㅏ-ㅣ]+")
 _LATIN = re.compile("[A-Za-zÀ-ɏ]+")
-_NUMBER = re.compile(r"\d[\d,.]*\d")
+_NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 _UNIT = re.compile(r"\d\s*[천만억조]")
+_FOREIGN_UNIT = re.compile(
+    r"\b(?:miles?|mph|feet|foot|yards?|inch(?:es)?|acres?|pounds?|ounces?|gallons?|degrees)\b", re.IGNORECASE
+)
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-z]+);|https?://|www\.|\{\{|\}\}|\[\[|\]\]")
 # What the second and later bytes of UTF-8, 0x80 to 0xBF, become when read as Latin-1 or Windows-1252.
 _LATER = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
@@ -38,7 +42,7 @@ def fault(raw: tuple[str, str], pair: tuple[str, str], config: CleaningConfig) -
         return "markup or web address"
     if config.untranslated and letters(english) == letters(korean):
         return "not translated"
-    if share(_HANGUL, korean) < config.min_hangul or share(_LATIN, english) < config.min_latin:
+    if hangul_share(english, korean) < config.min_hangul or share(_LATIN, english) < config.min_latin:
         return "wrong script"
     if config.max_ratio and lengths_differ(english, korean, config.max_ratio):
         return "lengths differ"
@@ -66,6 +70,19 @@ def share(script: re.Pattern[str], sentence: str) -> float:
     return sum(map(len, script.findall(sentence))) / total if total else 1.0
 
 
+def hangul_share(english: str, korean: str) -> float:
+    """How much of the Korean is Hangul, Latin words with a capital left out if the English has them too.
+
+    Those are names, which many translators leave as they are.
+
+    >>> hangul_share("Ann met Bob.", "Ann이 Bob을 만났다."), hangul_share("Ann met Bob.", "Ann met Bob 만")
+    (1.0, 0.25)
+    """
+    names = {word for word in _LATIN.findall(english) if word[0].isupper()}
+    rest = _LATIN.sub(lambda word: "" if word[0] in names else word[0], korean)
+    return share(_HANGUL, rest if _HANGUL.search(rest) else korean)
+
+
 def lengths_differ(english: str, korean: str, ratio: float) -> bool:
     """Whether one side is more than `ratio` times as long as the other and ten letters more.
 
@@ -83,16 +100,24 @@ def numbers_disagree(english: str, korean: str) -> bool:
     """Whether both sides have numbers of two digits or more, and none in common.
 
     A number on one side alone is no fault: 10 million is 천만, twenty may be 20. Nor is one with a Korean unit,
-    since 120 million is 1억 2000만.
+    since 120 million is 1억 2000만, or with an English one that Korean converts: 40 miles is 64km. Two neighbours
+    count as one number too, since 11:34 may be 1134 or 11시 34분.
 
     >>> numbers_disagree("In 1,995 days", "1995일 뒤"), numbers_disagree("In 1995", "1996년에")
     (False, True)
     """
-    if not (found := _numbers(english)):
+    ours, theirs = _numbers(english), _numbers(korean)
+    if max(map(len, ours), default=0) < 2 or max(map(len, theirs), default=0) < 2:
         return False
-    others = _numbers(korean)
-    return bool(others) and not found & others and not _UNIT.search(korean)
+    if _UNIT.search(korean) or _FOREIGN_UNIT.search(english):
+        return False
+    return not _joined(ours) & _joined(theirs)
 
 
-def _numbers(sentence: str) -> set[str]:
-    return {number.replace(",", "").replace(".", "") for number in _NUMBER.findall(sentence)}
+def _numbers(sentence: str) -> list[str]:
+    return [re.sub("[,.]", "", number).lstrip("0") for number in _NUMBER.findall(sentence)]
+
+
+def _joined(numbers: list[str]) -> set[str]:
+    """Those of two digits or more, and every two neighbours as one."""
+    return {number for number in [*numbers, *map("".join, pairwise(numbers))] if len(number) > 1}

@@ -92,7 +92,7 @@ class CleaningConfig:
     """One side this many times longer than the other, a Hangul syllable counted as two letters."""
 
     min_hangul: float = _number(0.3, least=0, below=1.0001)
-    """A smaller share of Hangul among the letters of the Korean side."""
+    """A smaller share of Hangul among the letters of the Korean side, names left out that the English side has."""
 
     min_latin: float = _number(0.6, least=0, below=1.0001)
     """A smaller share of Latin among the letters of the English side."""
@@ -107,7 +107,7 @@ class CleaningConfig:
     """Tags, entities, template braces, web addresses."""
 
     numbers: bool = True
-    """Numbers of two digits or more on both sides, and not one in common."""
+    """Numbers of two digits or more on both sides, not one in common and no unit that would explain it."""
 
     duplicates: bool = True
     """The same letters on both sides as in an earlier pair, whatever the case, spaces and punctuation."""

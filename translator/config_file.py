@@ -90,7 +90,7 @@ def _expand(values: DictConfig) -> DictConfig:
 
 def _explain(error: OmegaConfBaseException, values: DictConfig) -> str:
     """OmegaConf's message as one line with the full key and, for a wrong choice, the near miss."""
-    message = str(error).split("\n")[0].rstrip(".")
+    message = str(error).split("\n")[0].rstrip(".").replace("is not Optional", "needs a value")
     key = getattr(error, "full_key", None)
     if key is None:  # a group given as a plain value; OmegaConf does not say which
         groups = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}

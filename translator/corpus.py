@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from translator.atomic import make_once
+from translator.atomic import damaged, make_once
 from translator.cleaning import fault, letters
 from translator.config import DataConfig, SourceConfig
 from translator.errors import UserError
-from translator.sources import announce_licence, fingerprint, read_source, source_files
+from translator.files import source_files
+from translator.sources import announce_licence, fingerprint, read_source
 from translator.tokenizer import normalize
 
 Pair = tuple[str, str]
@@ -76,14 +77,17 @@ def load_corpus(config: DataConfig, cache: Path) -> Corpus:
         raise UserError("data.sources is empty: name a file of english<TAB>korean lines, data.sources=my.tsv")
     folder = cache / f"corpus-{_key(config)}"
     make_once(folder, lambda aside: _make(config, aside))
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        train, validation = Pairs(folder / "train.arrow"), list(Pairs(folder / "validation.arrow"))
+    except (OSError, ValueError) as error:  # pyarrow's are of these kinds too
+        raise damaged(folder, error) from None
     for source, described in zip(config.sources, report["sources"], strict=True):
         announce_licence(dataclasses.replace(source, licence=described["licence"]))
-    train = Pairs(folder / "train.arrow")
     weights = np.array([source.weight for source in config.sources])[train.table["source"].to_numpy()]
     digest = hashlib.sha256(f"{report['fingerprint']} {[source.weight for source in config.sources]}".encode())
     report["fingerprint"] = digest.hexdigest()[:16]
-    return Corpus(train, weights, list(Pairs(folder / "validation.arrow")), report)
+    return Corpus(train, weights, validation, report)
 
 
 def read_pairs(source: SourceConfig | str, skip_bad_lines: bool = False) -> list[Pair]:
@@ -101,7 +105,7 @@ def read_pairs(source: SourceConfig | str, skip_bad_lines: bool = False) -> list
 def _key(config: DataConfig) -> str:
     """Of everything that a corpus is made from: the files' bytes, the rules, and the code that applies them."""
     digest = hashlib.sha256()
-    for module in ("tokenizer", "cleaning", "sources", "corpus"):
+    for module in ("tokenizer", "cleaning", "files", "hub", "sources", "corpus"):
         digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     for part in (config.sources, config.validation, config.test):
         digest.update(" ".join(fingerprint(source) for source in part).encode() + b";")
@@ -304,7 +308,7 @@ def _hold_out(
     rows = np.flatnonzero(held)
     if not len(rows):
         raise UserError(
-            f"{int(keep.sum())} training pairs are too few to hold out {config.validation_share:.1%} for "
+            f"too few training pairs, {int(keep.sum()):,}, to hold out {config.validation_share:.1%} of them for "
             "validation: name a file as data.validation, or raise data.validation_share"
         )
     chosen = rows[np.argsort(all_.english[rows], kind="stable")][: config.validation_size]

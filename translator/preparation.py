@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from translator.atomic import make_once
+from translator.atomic import damaged, make_once
 from translator.batching import Example, Examples, TrainingData
 from translator.checkpoint import RunDirectory
 from translator.config import Config
@@ -100,8 +100,13 @@ def _tokenize(
         np.save(aside / "rows.npy", np.concatenate(rows))
 
     make_once(folder, fill)
-    rows = np.load(folder / "rows.npy", mmap_mode="r")
-    examples = Examples(folder)
+    try:
+        rows = np.load(folder / "rows.npy", mmap_mode="r")
+        examples = Examples(folder)
+        if len(rows) != len(examples):
+            raise ValueError(f"{len(rows):,} rows, {len(examples):,} pairs of ids")
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(folder, error) from None
     if too_long := len(corpus.train) - len(rows):
         corpus.report["dropped"][f"over {limit} pieces"] = too_long
         corpus.report["train"] = len(rows)
