@@ -290,11 +290,16 @@ def _second_pass(config: DataConfig, all_: _Candidates, pairs: Pairs, dropped: _
 def _later_than(hashes: np.ndarray, limit: int, keep: np.ndarray) -> np.ndarray:
     """Rows, among those to keep, before which their hash has occurred `limit` times."""
     rows = np.flatnonzero(keep)
-    by_hash = rows[np.argsort(hashes[rows], kind="stable")]
-    sorted_ = hashes[by_hash]
-    starts = np.flatnonzero(np.r_[True, sorted_[1:] != sorted_[:-1]]) if len(rows) else np.empty(0, int)
-    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
-    return np.sort(by_hash[rank >= limit])
+    rows = rows[np.argsort(hashes[rows], kind="stable")]  # equal hashes together, each in the order of the corpus
+    sorted_ = hashes[rows]
+    return np.sort(rows[limit:][sorted_[limit:] == sorted_[:-limit]])
+
+
+def _among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
+    """Which of many hashes are among a few, (N,) of bool: `np.isin` would sort the many, and copies of them."""
+    few = np.unique(few)
+    found: np.ndarray = few[np.searchsorted(few, hashes).clip(max=len(few) - 1)] == hashes
+    return found
 
 
 def _hold_out(
@@ -313,7 +318,7 @@ def _hold_out(
         )
     chosen = rows[np.argsort(all_.english[rows], kind="stable")][: config.validation_size]
     sentences = np.r_[all_.english[held], all_.korean[held]]
-    touched = keep & ~held & (np.isin(all_.english, sentences) | np.isin(all_.korean, sentences))
+    touched = keep & ~held & (_among(all_.english, sentences) | _among(all_.korean, sentences))
     unused = np.setdiff1d(rows, chosen)
     _describe_dropped(np.flatnonzero(touched), "in validation or test", all_, pairs, dropped)
     _describe_dropped(unused, "held out, beyond validation_size", all_, pairs, dropped)
