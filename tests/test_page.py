@@ -292,7 +292,9 @@ def test_motion_can_be_reduced(chromium: Browser, file: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view", ["overview", "head", "head.lines", "walk3", "walk7", "matrix", "training2", "check"])
+@pytest.mark.parametrize(
+    "view", ["overview", "head", "head.lines", "walk3", "walk7", "matrix", "training2", "check"]
+)
 def test_a_view_is_saved_as_a_picture(chromium: Browser, file: Path, tmp_path: Path, view: str) -> None:
     with opened(chromium, file, f"#cross/l2h1/q2/{view}/ko") as window:
         for kind in ("SVG", "PNG"):
