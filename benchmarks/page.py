@@ -1,7 +1,7 @@
 """How large and how quick the page is, and pictures of it.
 
-    python benchmarks/page.py runs/everyday
-    python benchmarks/page.py runs/everyday --pictures docs/example/page
+    python -m benchmarks.page runs/everyday
+    python -m benchmarks.page runs/everyday --pictures docs/example/page
 
 Sizes: 12 pieces on the run's model and 32 on an untrained one of 6 layers, 8 heads, width 512. Times, in headless
 Chromium: from opening the file to the page standing, and from a change of the link to the changed page, the median
