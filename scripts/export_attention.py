@@ -33,14 +33,13 @@ def main() -> None:
     parser.add_argument("--layer", type=int, help="decoder layer of the large pictures, from 1; default: the one "
                         "that aligns best")  # fmt: skip
     parser.add_argument("--head", type=int, help="its head, from 1")
-    parser.add_argument("--reading", choices=["predicts", "reads"], help="the word that a step counts for in links "
-                        "and the word picture, the one it predicts or reads; default: what aligns best")  # fmt: skip
-    parser.add_argument(
-        "--measure", choices=["weights", "norms"], help="what links are made from; default likewise"
-    )
+    parser.add_argument("--reading", choices=["predicts", "reads"], help="the word a step counts for in links and "
+                        "the word picture, that predicted or read; default: what aligns best")  # fmt: skip
+    parser.add_argument("--measure", choices=["weights", "norms"], help="what links are made from; default: what "
+                        "aligns best")  # fmt: skip
     parser.add_argument("--links", choices=["argmax", "mutual", "threshold"], default="argmax", help="each Korean "
-                        "word to the English one it looks at most (default), only where that looks back, or to all "
-                        "that have a quarter of its look")  # fmt: skip
+                        "word to the English one it looks at most (default), only where that looks back, or to "
+                        "all that have a quarter of its look")  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder to write to; default: RUN/attention")
     args = parser.parse_args()
     if args.beam < 1:
