@@ -17,6 +17,7 @@ from tests.toy import ToyRun, tiny_model
 from translator.attention import capture
 from translator.decoding import Search, decode_all
 from translator.errors import UserError
+from translator.inspection import measures
 from translator.inspection.bundle import SCHEMA
 from translator.inspection.maps import KINDS, AttentionMaps, attention_layers
 from translator.scoring import AligningHead
@@ -225,3 +226,22 @@ def test_a_notebook_shows_a_table_with_the_text_as_text(toy: Translator) -> None
 def test_nothing_to_look_at(toy: Translator) -> None:
     with pytest.raises(UserError, match="no text"):
         toy.attention("\u200b ")
+
+
+def test_what_stands_beside_the_maps_is_of_these_maps(toy: Translator) -> None:
+    maps = toy.attention(TEXT)
+    pair = maps.source.ids, maps.target.ids[:-1], maps.target.ids[1:]
+    places = [word.pieces for word in maps.source.words]
+    np.testing.assert_allclose(maps.arrays["occlusion"], measures.occlusion(toy.model, pair, places), atol=1e-5)
+    np.testing.assert_allclose(maps.arrays["encoder_self.rollout"], measures.rollout(maps.encoder_self), atol=1e-6)
+    for kind in KINDS:
+        mark = maps.arrays[f"{kind}.weights"][..., 0 if kind == "decoder_self" else -1]
+        np.testing.assert_allclose(maps.measures[kind]["mark_share"], mark.mean(-1), atol=1e-6)
+        ablation = measures.ablation(toy.model, attention_layers(toy.model)[kind], pair)
+        np.testing.assert_allclose(maps.measures[kind]["ablation"], ablation, atol=1e-5)
+        everything, shown = maps.words(kind), maps.words(kind, specials=False)
+        queries, keys = maps.units(kind)
+        special = [unit.special for unit in keys]
+        rows = everything.weights[:, :, [not unit.special for unit in queries]]
+        assert any(special) and not everything.hidden.any()
+        np.testing.assert_allclose(shown.hidden, rows[..., special].sum(-1), atol=1e-6)
