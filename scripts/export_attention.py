@@ -33,6 +33,13 @@ def main() -> None:
     parser.add_argument("--layer", type=int, help="decoder layer of the large pictures, from 1; default: the one "
                         "that aligns best")  # fmt: skip
     parser.add_argument("--head", type=int, help="its head, from 1")
+    parser.add_argument("--reading", choices=["predicts", "reads"], help="the word a step counts for in links and "
+                        "the word picture, that predicted or read; default: what aligns best")  # fmt: skip
+    parser.add_argument("--measure", choices=["weights", "norms"], help="what links are made from; default: what "
+                        "aligns best")  # fmt: skip
+    parser.add_argument("--links", choices=["argmax", "mutual", "threshold"], default="argmax", help="each Korean "
+                        "word to the English one it looks at most (default), only where that looks back, or to "
+                        "all that have a quarter of its look")  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder to write to; default: RUN/attention")
     args = parser.parse_args()
     if args.beam < 1:
@@ -55,6 +62,7 @@ def main() -> None:
     best = translator.aligning_head or AligningHead(layers - 1, 0)
     if args.layer is not None:
         best = dataclasses.replace(best, layer=args.layer - 1, head=args.head - 1)
+    best = dataclasses.replace(best, reading=args.reading or best.reading, measure=args.measure or best.measure)
     if not (0 <= best.layer < layers and 0 <= best.head < heads):
         raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")
     translator.aligning_head = best
@@ -62,14 +70,14 @@ def main() -> None:
     if args.input:
         sentences = read_sentences(args.input)
         maps = (translator.attention(*sentence, args.beam, details=False) for sentence in sentences)
-        print(f"{write_sentences(maps, out)} lists {len(sentences)} sentences")
+        print(f"{write_sentences(maps, out, args.links)} lists {len(sentences)} sentences")
         return
     if unknown := translator.unknown_words(args.source):
         print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
     found = translator.attention(args.source, args.target, args.beam)
     if args.checkpoints:
         add_history(found, RunDirectory.open(args.run))
-    files = write_bundle(found, out, file_name(found.source.text))
+    files = write_bundle(found, out, file_name(found.source.text), args.links)
     print(f"{found.source.text}  →  {found.target.text}   (log-probability {found.logprobs.sum():.2f})")
     print(f"cross-attention of layer {best.layer + 1}, head {best.head + 1} is the large picture; in {out}:")
     for file in files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import numpy as np
@@ -13,9 +14,9 @@ import pytest
 from tests.toy import ToyRun
 from translator.checkpoint import RunDirectory
 from translator.errors import UserError
-from translator.inspection.alignment import align
+from translator.inspection.alignment import Method, align, hard_links
 from translator.inspection.bundle import SCHEMA
-from translator.inspection.exports import best_links, write_bertviz, write_csv, write_sentences
+from translator.inspection.exports import best_links, read_sentences, write_bertviz, write_csv, write_sentences
 from translator.inspection.history import add_history
 from translator.inspection.maps import KINDS, AttentionMaps
 from translator.scoring import AligningHead
@@ -59,6 +60,10 @@ def test_the_links_are_those_of_the_aligner(maps: AttentionMaps, toy_run: ToyRun
         links = best_links(maps)
         assert links == aligned.links(best.measure, best.reading, best.layer, best.head)
         assert {korean for _, korean in links} == {0, 1, 3, 4, 5}  # not the comma, not the full stop
+        weights = aligned.maps[best.measure, best.reading][best.layer, best.head]
+        for method in get_args(Method):
+            wanted = hard_links(weights, aligned.english, aligned.korean, method)
+            assert best_links(maps, method) == wanted and (method != "threshold" or wanted != links)
     maps.best = before
 
 
@@ -83,6 +88,22 @@ def test_many_sentences_have_one_index(toy_run: ToyRun, tmp_path: Path) -> None:
         loaded = AttentionMaps.load(tmp_path / entry["file"])
         assert loaded.target.text == entry["target"]
         assert loaded.logprobs.sum() == pytest.approx(entry["logprob"], abs=1e-3)
+
+
+def test_files_of_sentences(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("a b\n\n \nc\t\nd\t가\t나\n", encoding="utf-8")
+    assert read_sentences(path) == [("a b", None), ("c", ""), ("d", "가\t나")]
+    for text, message in (
+        ("", "holds no sentence"),
+        (" \n\t\n", "no sentence"),
+        ("a\n\t가\n", "line 2: no English"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=rf"x\.txt.*{message}"):
+            read_sentences(path)
+    with pytest.raises(UserError, match="absent: no such file"):
+        read_sentences(tmp_path / "absent")
 
 
 def test_history(toy_run: ToyRun, tmp_path: Path) -> None:

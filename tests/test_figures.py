@@ -134,6 +134,9 @@ def test_the_pictures_hold_the_weights() -> None:
     assert [t.get_text() for t in axes.texts] == [f"{w:.2f}" for w in maps.cross[1, 0].flatten()]
     masked = draw_head(maps, 1, 0, "decoder_self").axes[0].texts
     assert [bool(t.get_text()) for t in masked] == [w > 0 for w in maps.decoder_self[1, 0].flatten()]
+    [axes] = draw_words(maps, 1, 0, "reads").axes
+    shown = maps.words("cross", "reads", specials=False)
+    assert np.array_equal(np.asarray(axes.images[0].get_array()), shown.weights[1, 0])
     [axes] = draw_words(maps, 1, 0).axes
     shown = maps.words(specials=False)
     assert np.array_equal(np.asarray(axes.images[0].get_array()), shown.weights[1, 0])
@@ -188,12 +191,12 @@ def test_a_label_has_only_what_the_font_has(text: str) -> None:
 def test_the_same_maps_give_the_same_bytes(tmp_path: Path) -> None:
     maps = made_up(["▁가", "나"], ["▁a", "b"], "a b")
     for suffix in ("png", "svg", "pdf"):
-        drawn = [draw_head(maps, 0, 1), draw_heads(maps)]
+        drawn = list(figures_of(maps).values())
         for folder in ("a", "b"):
             for number, figure in enumerate(drawn):
                 save(figure, tmp_path / folder / f"{number}.{suffix}")
-            drawn = [draw_head(maps, 0, 1), draw_heads(maps)]
-        for number in range(2):
+            drawn = list(figures_of(maps).values())
+        for number in range(len(drawn)):
             first, second = ((tmp_path / folder / f"{number}.{suffix}").read_bytes() for folder in ("a", "b"))
             assert first == second
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.toy import ToyRun, tiny_model
 from translator.attention import capture
 from translator.decoding import Search, decode_all
 from translator.errors import UserError
+from translator.inspection import measures
 from translator.inspection.bundle import SCHEMA
 from translator.inspection.maps import KINDS, AttentionMaps, attention_layers
 from translator.scoring import AligningHead
@@ -144,7 +146,11 @@ def test_one_pass_sees_what_beam_search_saw(toy: Translator, text: str) -> None:
             hypotheses = seen.weights.size(2)
             own = torch.ones(hypotheses, t + 1, dtype=torch.bool) if seen.mask is None else seen.mask[0, 0]
             rows = [seen.weights[0, :, k, own[k]].numpy() for k in range(hypotheses)]  # K of H t+1
-            assert min(abs(row - maps.decoder_self[layer, :, t, : t + 1]).max() for row in rows) < 1e-5
+            gaps = [abs(row - maps.decoder_self[layer, :, t, : t + 1]).max() for row in rows]
+            winner = int(np.argmin(gaps))
+            assert gaps[winner] < 1e-5
+            across = captured[f"decoder.{layer}.cross_attention"][t].weights[0, :, winner]
+            np.testing.assert_allclose(across, maps.cross[layer, :, t], atol=1e-5)
 
 
 def test_maps_come_back_equal(toy: Translator, tmp_path: Path) -> None:
@@ -211,11 +217,31 @@ def test_a_notebook_shows_a_table_with_the_text_as_text(toy: Translator) -> None
     found: list[str] = []
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, attrs: found.append(tag)  # type: ignore[method-assign]
-    parser.feed(maps._repr_html_())
+    html = maps._repr_html_()
+    parser.feed(html)
     assert set(found) == {"table", "caption", "br", "tr", "th", "td"}
-    assert found.count("td") == maps.cross[1, 0].size
+    assert re.findall(r'title="([^"]+)"', html) == [f"{w:.4f}" for w in maps.cross[1, 0].flatten()]
 
 
 def test_nothing_to_look_at(toy: Translator) -> None:
     with pytest.raises(UserError, match="no text"):
         toy.attention("\u200b ")
+
+
+def test_what_stands_beside_the_maps_is_of_these_maps(toy: Translator) -> None:
+    maps = toy.attention(TEXT)
+    pair = maps.source.ids, maps.target.ids[:-1], maps.target.ids[1:]
+    places = [word.pieces for word in maps.source.words]
+    np.testing.assert_allclose(maps.arrays["occlusion"], measures.occlusion(toy.model, pair, places), atol=1e-5)
+    np.testing.assert_allclose(maps.arrays["encoder_self.rollout"], measures.rollout(maps.encoder_self), atol=1e-6)
+    for kind in KINDS:
+        mark = maps.arrays[f"{kind}.weights"][..., 0 if kind == "decoder_self" else -1]
+        np.testing.assert_allclose(maps.measures[kind]["mark_share"], mark.mean(-1), atol=1e-6)
+        ablation = measures.ablation(toy.model, attention_layers(toy.model)[kind], pair)
+        np.testing.assert_allclose(maps.measures[kind]["ablation"], ablation, atol=1e-5)
+        everything, shown = maps.words(kind), maps.words(kind, specials=False)
+        queries, keys = maps.units(kind)
+        special = [unit.special for unit in keys]
+        rows = everything.weights[:, :, [not unit.special for unit in queries]]
+        assert any(special) and not everything.hidden.any()
+        np.testing.assert_allclose(shown.hidden, rows[..., special].sum(-1), atol=1e-6)

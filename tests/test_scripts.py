@@ -16,7 +16,10 @@ import pytest
 
 from tests.toy import ROOT, SCRIPTS, ToyRun, environment, run_script
 from translator.checkpoint import RunDirectory
+from translator.inspection.alignment import pharaoh
+from translator.inspection.exports import best_links
 from translator.inspection.maps import AttentionMaps
+from translator.scoring import AligningHead
 
 
 def run_here(name: str, *args: str | Path) -> None:
@@ -292,11 +295,15 @@ def test_export_attention(toy_run: ToyRun, tmp_path: Path) -> None:
 def test_export_attention_of_a_file(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "in.txt"
     source.write_text("I like milk.\n\nThey buy bread.\t그들은 우유를 사요.\n", encoding="utf-8")
-    run_here("export_attention.py", toy_run.path, "--input", source, "--out", tmp_path / "out")
+    choices = ["--layer", "1", "--head", "2", "--reading", "reads", "--measure", "norms", "--links", "threshold"]
+    run_here("export_attention.py", toy_run.path, "--input", source, "--out", tmp_path / "out", *choices)
     assert "index.json lists 2 sentences" in capsys.readouterr().out
     index = json.loads((tmp_path / "out" / "index.json").read_text(encoding="utf-8"))
     assert [entry["forced"] for entry in index] == [False, True]
     assert index[1]["target"] == "그들은 우유를 사요."
+    maps = AttentionMaps.load(tmp_path / "out" / index[1]["file"])
+    assert maps.best == AligningHead(0, 1, "reads", "norms")
+    assert index[1]["links"] == pharaoh(best_links(maps, "threshold"))
 
 
 def test_evaluate_alignment(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,23 +12,26 @@ import numpy as np
 
 from translator.errors import UserError
 from translator.inspection import figures, page
-from translator.inspection.alignment import hard_links, pharaoh
+from translator.inspection.alignment import Method, hard_links, pharaoh
 from translator.inspection.maps import KINDS, AttentionMaps
 from translator.scoring import Links
+from translator.tokenizer import normalize
 
 
-def write_bundle(maps: AttentionMaps, directory: Path, name: str) -> list[Path]:
+def write_bundle(maps: AttentionMaps, directory: Path, name: str, method: Method = "argmax") -> list[Path]:
     """Write all about one sentence pair, page, data and pictures; `maps.best` must be known. Returns the paths."""
     assert maps.best is not None
     layer, head = maps.best.layer, maps.best.head
     files = [page.write(maps, directory / f"{name}.html"), *maps.save(directory, name)]
-    writers = {"csv": write_csv, "align": write_pharaoh, "bertviz.json": write_bertviz}
+    files.append(directory / f"{name}.align")
+    files[-1].write_text(pharaoh(best_links(maps, method)) + "\n", encoding="utf-8")
+    writers = {"csv": write_csv, "bertviz.json": write_bertviz}
     for suffix, write in writers.items():
         files.append(directory / f"{name}.{suffix}")
         write(maps, files[-1])
     pictures = {
         "cross": figures.draw_head(maps, layer, head),
-        "cross-words": figures.draw_words(maps, layer, head),
+        "cross-words": figures.draw_words(maps, layer, head, maps.best.reading),
         "cross-layer": figures.draw_heads(maps, "cross", layer),
         "cross-heads": figures.draw_heads(maps, "cross"),
         "encoder-heads": figures.draw_heads(maps, "encoder_self"),
@@ -46,15 +49,25 @@ def write_bundle(maps: AttentionMaps, directory: Path, name: str) -> list[Path]:
 
 def read_sentences(path: Path) -> list[tuple[str, str | None]]:
     """English, and Korean where a tab divides them; empty lines are left out."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of sentences")
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason})") from None
-    sentences = [line.partition("\t") for line in lines if line.strip()]
-    return [(english, korean if tab else None) for english, tab, korean in sentences]
+    sentences: list[tuple[str, str | None]] = []
+    for number, line in enumerate(lines, start=1):
+        english, tab, korean = line.partition("\t")
+        if normalize(english):
+            sentences.append((english, korean if tab else None))
+        elif normalize(korean):
+            raise UserError(f"{path}, line {number}: no English before the tab")
+    if not sentences:
+        raise UserError(f"{path}: holds no sentence")
+    return sentences
 
 
-def write_sentences(many: Iterable[AttentionMaps], directory: Path) -> Path:
+def write_sentences(many: Iterable[AttentionMaps], directory: Path, method: Method = "argmax") -> Path:
     """Write the data of many pairs, and index.json, which lists them in order; returns the index's path."""
     index = []
     for number, maps in enumerate(many, start=1):
@@ -67,7 +80,7 @@ def write_sentences(many: Iterable[AttentionMaps], directory: Path) -> Path:
                 "target": maps.target.text,
                 "forced": maps.forced,
                 "logprob": round(float(maps.logprobs.sum()), 4),
-                "links": pharaoh(best_links(maps)),
+                "links": pharaoh(best_links(maps, method)),
             }
         )
     path = directory / "index.json"
@@ -102,7 +115,7 @@ def write_csv(maps: AttentionMaps, path: Path) -> None:
                 rows.writerow([kind, *place[:3], reads[query], predicts[query], key, keys[key], *numbers])
 
 
-def best_links(maps: AttentionMaps) -> Links:
+def best_links(maps: AttentionMaps, method: Method = "argmax") -> Links:
     """The hard links of the maps' best head, which must be known."""
     assert maps.best is not None
     best = maps.best
@@ -111,12 +124,7 @@ def best_links(maps: AttentionMaps) -> Links:
         [unit.word for unit in units if unit.word is not None and not unit.special] for units in (keys, queries)
     )
     weights = maps.words("cross", best.reading, best.measure, specials=False).weights[best.layer, best.head]
-    return hard_links(weights, english, korean)
-
-
-def write_pharaoh(maps: AttentionMaps, path: Path) -> None:
-    """The hard links of the maps' best head, one line."""
-    path.write_text(pharaoh(best_links(maps)) + "\n", encoding="utf-8")
+    return hard_links(weights, english, korean, method)
 
 
 def write_bertviz(maps: AttentionMaps, path: Path) -> None:

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font
 
-from translator.inspection.maps import KINDS, AttentionMaps, Kind
+from translator.inspection.maps import KINDS, AttentionMaps, Kind, Reading
 from translator.inspection.words import Array
 
 FONT = Path(__file__).parent / "font" / "EnKoAttentionSans-Regular.ttf"
@@ -58,15 +58,16 @@ def draw_head(maps: AttentionMaps, layer: int, head: int, kind: Kind = "cross") 
     return _finish(figure, maps, _large(weights.shape), f"{_place(kind, layer, head)}; rows: {what}")
 
 
-def draw_words(maps: AttentionMaps, layer: int, head: int) -> Figure:
+def draw_words(maps: AttentionMaps, layer: int, head: int, reading: Reading = "predicts") -> Figure:
     """One head of cross-attention, large, word by word, without marks and punctuation."""
-    shown = maps.words("cross", specials=False)
+    shown = maps.words("cross", reading, specials=False)
     weights = shown.weights[layer, head]
     figure = Figure(layout="constrained")
     rows, columns = ([label(word) for word in words] for words in (shown.queries, shown.keys))
     _draw_large(figure.add_subplot(), weights, rows, columns)
     hidden = shown.hidden[layer, head].mean() if weights.size else 1.0
-    note = f"word by word; {hidden:.0%} of the looks rest on marks and punctuation, left out here"
+    what = "read" if reading == "reads" else "predicted"
+    note = f"rows: word {what}; {hidden:.0%} of the looks rest on marks and punctuation, left out here"
     return _finish(figure, maps, _large(weights.shape), f"{_place('cross', layer, head)}\n{note}")
 
 
