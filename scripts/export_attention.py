@@ -61,7 +61,7 @@ def main() -> None:
     layers, heads = sizes["decoder_layers"], sizes["heads"]
     best = translator.aligning_head or AligningHead(layers - 1, 0)
     if args.layer is not None:
-        best = dataclasses.replace(best, layer=args.layer - 1, head=args.head - 1)
+        best = dataclasses.replace(best, layer=args.layer - 1, head=args.head - 1, chosen_by="hand")
     best = dataclasses.replace(best, reading=args.reading or best.reading, measure=args.measure or best.measure)
     if not (0 <= best.layer < layers and 0 <= best.head < heads):
         raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")

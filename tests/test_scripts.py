@@ -288,6 +288,7 @@ def test_export_attention(toy_run: ToyRun, tmp_path: Path) -> None:
     assert maps.source.text == sentence and maps.target.text in text
     assert [word.text for word in maps.source.words if not word.known] == ["zebras"]
     assert maps.best is not None and (maps.best.layer, maps.best.head) == (1, 0)
+    assert maps.best.chosen_by == "hand"
     np.testing.assert_allclose(maps.cross.sum(-1), 1, atol=1e-6)
     assert (tmp_path / f"{name}.cross.png").read_bytes().startswith(b"\x89PNG")
 

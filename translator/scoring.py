@@ -126,7 +126,7 @@ class AligningHead:
     measure: Literal["weights", "norms"] = "weights"
     """Of the raw "weights", or of "norms"."""
     chosen_by: str = field(default="mutual information", compare=False)
-    """Or "alignment error rate", where gold alignments were at hand."""
+    """Or "alignment error rate", where gold alignments were at hand; or "hand", where a reader asked for it."""
 
     def __str__(self) -> str:
         return f"layer {self.layer + 1}, head {self.head + 1}, {self.measure}, {self.reading}"

@@ -73,7 +73,7 @@ function measures() {
   return h("aside", { class: "panel", "aria-label": t("layerHead", { layer: layer + 1, head: head + 1 }) },
     h("p", { class: "label" }, t(kind)),
     h("h2", {}, t("layerHead", { layer: layer + 1, head: head + 1 })),
-    isBest && h("p", { class: "note" }, t("bestBy", { by: t(best.chosen_by) })),
+    isBest && best.chosen_by !== "hand" && h("p", { class: "note" }, t("bestBy", { by: t(best.chosen_by) })),
     h("div", { class: "buttons" },
       h("button", { type: "button", class: "primary", onclick: () => set({ view: "walk", step: 1 }) }, t("walkHead")),
       h("button", { type: "button", onclick: () => set({ view: "head" }) }, t("lookHead"))),
