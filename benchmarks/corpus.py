@@ -35,8 +35,14 @@ def main() -> None:
         print(f"{args.pairs:,} pairs, {characters / args.pairs:.0f} characters a pair on both sides")
         (folder / "big.yaml").write_text("data: {sources: big.tsv, validation_share: 0.001}\n", encoding="utf-8")
         for title in ("cold", "warm"):
-            seconds, memory = measure("scripts/train_tokenizer.py", folder / "big.yaml", f"run_dir={folder}/run")
-            print(f"{title}: {seconds:.1f} s, peak private memory {memory / 2**20:,.0f} MiB", flush=True)
+            seconds, private, anonymous = measure(
+                "scripts/train_tokenizer.py", folder / "big.yaml", f"run_dir={folder}/run"
+            )
+            print(
+                f"{title}: {seconds:.1f} s, peak private memory {private / 2**20:,.0f} MiB, "
+                f"of what no file backs {anonymous / 2**20:,.0f} MiB",
+                flush=True,
+            )
 
 
 def write_corpus(corpora: str, count: int, path: Path) -> int:
@@ -65,16 +71,18 @@ def _insert(sentence: str, other: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def measure(script: str, *arguments: str | Path) -> tuple[float, int]:
-    """Seconds, and the peak of the bytes that the script and its children hold for themselves (Linux only)."""
+def measure(script: str, *arguments: str | Path) -> tuple[float, int, int]:
+    """Seconds, and the peaks of the two kinds of `memory` that the script and its children hold (Linux only)."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, ROOT / script, *map(str, arguments)], stdout=subprocess.DEVNULL)
-    peak = 0
+    private = anonymous = 0
 
     def watch() -> None:
-        nonlocal peak
+        nonlocal private, anonymous
         while process.poll() is None:
-            peak = max(peak, sum(map(private_memory, family(process.pid))))
+            held = [memory(pid) for pid in family(process.pid)]
+            private = max(private, sum(own for own, _ in held))
+            anonymous = max(anonymous, sum(unbacked for _, unbacked in held))
             time.sleep(0.1)
 
     watcher = threading.Thread(target=watch)
@@ -83,7 +91,7 @@ def measure(script: str, *arguments: str | Path) -> tuple[float, int]:
         raise SystemExit(f"{script} failed")
     seconds = time.perf_counter() - began
     watcher.join()
-    return seconds, peak
+    return seconds, private, anonymous
 
 
 def family(pid: int) -> list[int]:
@@ -97,13 +105,18 @@ def family(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in family(child))]
 
 
-def private_memory(pid: int) -> int:
-    """Bytes that no other process shares and no file backs unchanged."""
+def memory(pid: int) -> tuple[int, int]:
+    """Bytes of a process that no other one maps, and bytes that no file backs.
+
+    Pages of a mapped file are among the first while they are in memory; the system takes them back when it needs
+    the room, so the second are what a machine must have.
+    """
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
     except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Private_"))
+        return 0, 0
+    sizes = [(line.partition(":")[0], int(line.split()[1]) * 1024) for line in rollup.splitlines()[1:]]
+    return sum(n for name, n in sizes if name.startswith("Private_")), dict(sizes).get("Anonymous", 0)
 
 
 if __name__ == "__main__":
