@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import gzip
 import io
 import json
@@ -18,7 +17,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +76,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
     ".xz": lzma.compress,
-    ".zst": zstandard.compress,
+    ".zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
 }
 
 
@@ -90,15 +88,13 @@ def write(folder: Path, data: str | bytes, name: str = "pairs.tsv") -> str:
 
 
 def read_lines(source: SourceConfig | str, skip_bad_lines: bool = False) -> tuple[dict[int, Pair], int]:
-    """The pairs by their lines, and the count of bad ones; nothing temporary may be left."""
+    """The pairs by their lines, and the count of bad ones."""
     source = SourceConfig(path=source) if isinstance(source, str) else source
-    with tempfile.TemporaryDirectory() as folder:
-        pairs: dict[int, Pair] = {}
-        bad = 0
-        for chunk in read_source(source, Path(folder), skip_bad_lines):
-            pairs.update(zip(chunk.lines, chunk.pairs, strict=True))
-            bad += chunk.bad
-        assert not os.listdir(folder)
+    pairs: dict[int, Pair] = {}
+    bad = 0
+    for chunk in read_source(source, skip_bad_lines):
+        pairs.update(zip(chunk.lines, chunk.pairs, strict=True))
+        bad += chunk.bad
     return pairs, bad
 
 
@@ -205,8 +201,7 @@ def test_a_folder_or_a_glob_is_all_its_files_by_name(tmp_path: Path) -> None:
     write(tmp_path / "f", as_csv(PAIRS[:1]), "a.csv")
     write(tmp_path / "f", "not pairs", "README.md")
     write(tmp_path / "f" / "g", "not pairs", "d.tsv")
-    with tempfile.TemporaryDirectory() as folder:
-        chunks = list(read_source(SourceConfig(path=str(tmp_path / "f")), Path(folder)))
+    chunks = list(read_source(SourceConfig(path=str(tmp_path / "f"))))
     assert [(chunk.file, chunk.lines, chunk.pairs) for chunk in chunks] == [
         ("a.csv", [2], PAIRS[:1]), ("b.tsv", [1], PAIRS[1:2]), ("c.JSONL.gz", [1], PAIRS[2:]),
     ]  # fmt: skip
@@ -221,9 +216,10 @@ def test_parallel_files(tmp_path: Path) -> None:
     assert read_lines(source)[0] == {1: ("a\u2028b", "가"), 2: ("", "\t나"), 3: ("\x85c", "다")}
     write(tmp_path, "a\n" * 1234, "t.en")
     assert "t.en has 1,234 lines" in mistake(source) and "t.ko.gz 3;" in mistake(source)
-    for wrong in (SourceConfig(path=source.path, target_path=str(tmp_path / "absent")),
-                  SourceConfig(path=str(tmp_path / "absent"), target_path=source.target_path)):  # fmt: skip
-        assert f"{tmp_path / 'absent'}: no such file" in mistake(wrong)
+    absent = str(tmp_path / "absent")
+    assert f"{absent}: no such file" in mistake(SourceConfig(path=absent, target_path=source.target_path))
+    with pytest.raises(UserError, match="absent: cannot be read"):  # a corpus is fingerprinted before it is read
+        fingerprint(SourceConfig(path=source.path, target_path=absent))
     assert "goes with one file, these are 2" in mistake(
         SourceConfig(path=str(tmp_path / "t.*"), target_path=source.target_path)
     )
@@ -330,15 +326,15 @@ def test_swapped_columns_are_said_so(tmp_path: Path) -> None:
         ("x.tsv", "a\tb", "a\tb\t", "3 columns"),
         ("x.csv", "a,b", "a", "1 fields, the header has 2"),
         ("x.csv", "a,b", "a,b,c", "3 fields, the header has 2"),
-        ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": "a", ', "not JSON ("),
-        ("x.jsonl", '{"en": "a", "ko": "b"}', '[{"en": "a"}', "one object a line is wanted, not a list"),
-        ("x.jsonl", '{"en": "a", "ko": "b"}', "3", "not a pair (one JSON object a line is wanted"),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": "a", ', "one JSON object a line is wanted, {...} ("),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', '[{"en": "a"}', "one JSON object a line is wanted"),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', "3", "one JSON object a line is wanted"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '[{"en": "a"}]', "one JSON object a line is wanted"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": "a"}', "no text under 'ko'"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": null, "ko": "b"}', "no text under 'en'"),
         ("x.jsonl", '{"en": "a", "ko": "b"}', '{"en": ["a"], "ko": "b"}', "no text under 'en'"),
-        ("x.jsonl", '{"en": "a", "ko": "b"}', "9" * 5000, "not a pair ("),
-        ("x.jsonl", '{"en": "a", "ko": "b"}', '{"a":' * 9999 + "1" + "}" * 9999, "not a pair ("),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', "9" * 5000, "one JSON object a line"),
+        ("x.jsonl", '{"en": "a", "ko": "b"}', '{"a":' * 9999 + "1" + "}" * 9999, "one JSON object a line"),
     ],
 )
 def test_a_bad_line_is_named_or_counted(name: str, good: str, bad: str, wanted: str, tmp_path: Path) -> None:
@@ -369,9 +365,10 @@ def test_a_quote_left_open_does_not_swallow_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", COMPRESS)
 @pytest.mark.parametrize("name", ["x.tsv", "x.csv", "x.jsonl"])
 def test_bytes_that_are_not_utf8(name: str, packed: str, tmp_path: Path) -> None:
+    good = {"x.tsv": b"a\tb\r\n", "x.csv": b"en,ko\r\n", "x.jsonl": b'{"en": "a", "ko": "b"}\r\n'}[name]
     for data, wanted in [
-        (b"en,ko\r\na\tb\n\n\xff\xfe\tc\n", ", line 4: not UTF-8 (byte 0xff"),
-        ("a\tb\na\t가나다\n".encode("cp949"), ", line 2: not UTF-8 (byte 0xb0"),
+        (good + b"\n\n\xff\xfe\tc\n", ", line 4: not UTF-8 (byte 0xff"),
+        (good + "a\t가나다\n".encode("cp949"), ", line 2: not UTF-8 (byte 0xb0"),
         ("a\t가\n".encode("utf-16"), ": is UTF-16; save it as UTF-8"),
     ]:
         path = write(tmp_path, COMPRESS[packed](data), name + packed)
@@ -385,7 +382,7 @@ def test_bytes_that_are_not_utf8(name: str, packed: str, tmp_path: Path) -> None
 def test_a_compressed_file_cut_short(packed: str, left: float, tmp_path: Path) -> None:
     data = COMPRESS[packed](as_tabs([(os.urandom(9).hex(), "가") for _ in range(20_000)]))
     path = write(tmp_path, data[: int(len(data) * left)], f"x.tsv{packed}")
-    assert mistake(path) == f"{path}: is cut short; fetch it again"
+    assert mistake(path).startswith(f"{path}: is cut short or damaged (") and "; fetch it again" in mistake(path)
 
 
 @pytest.mark.parametrize("packed", [".gz", ".xz", ".zst"])
@@ -406,7 +403,7 @@ def test_a_damaged_compressed_file(packed: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [".gz", ".xz", ".zst"])
 def test_a_file_that_is_not_compressed_though_its_name_says_so(packed: str, tmp_path: Path) -> None:
     path = write(tmp_path, as_tabs(PAIRS), f"x.tsv{packed}")
-    assert mistake(path).startswith(f"{path}: cannot be read (")
+    assert mistake(path).startswith(f"{path}: is cut short or damaged (")
     assert mistake(path).endswith("; fetch it again, or rename it if it is not compressed")
 
 
@@ -421,15 +418,6 @@ def test_an_archive_is_not_read_as_text(name: str, tmp_path: Path) -> None:
             archive.write(inside, "inside.tsv")
     path = write(tmp_path, data.getvalue(), name)
     assert mistake(path) == f"{path}: is an archive or a spreadsheet; unpack it, or save it as .csv or .tsv"
-
-
-def test_a_full_disk_is_named_and_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("shutil.copyfileobj", full)
-    path = write(tmp_path, gzip.compress(as_tabs(PAIRS)), "x.tsv.gz")
-    assert "no space left on this disk" in mistake(path) and not mistake(path).startswith(path)
 
 
 def test_a_parquet_file_cut_short(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,9 +92,8 @@ def load_corpus(config: DataConfig, cache: Path) -> Corpus:
 def read_pairs(source: SourceConfig | str, skip_bad_lines: bool = False) -> list[Pair]:
     """All pairs of a source or a file, normalised; those of two empty sides are left out, nothing else."""
     source = SourceConfig(path=source) if isinstance(source, str) else source
-    with tempfile.TemporaryDirectory() as folder:
-        chunks = read_source(source, Path(folder), skip_bad_lines)
-        pairs = [(normalize(en), normalize(ko)) for chunk in chunks for en, ko in chunk.pairs]
+    chunks = read_source(source, skip_bad_lines)
+    pairs = [(normalize(en), normalize(ko)) for chunk in chunks for en, ko in chunk.pairs]
     kept = [pair for pair in pairs if any(pair)]
     if source.cap:
         kept = sorted(kept, key=lambda pair: _hash("\t".join(pair)))[: source.cap]
@@ -229,7 +227,7 @@ def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _
     with pa.OSFile(str(folder / "candidates.arrow"), "wb") as out, pa.ipc.new_file(out, _SCHEMA) as writer:
         for number, source in enumerate(config.sources):
             read = bad = 0
-            for chunk in read_source(source, folder, config.skip_bad_lines):
+            for chunk in read_source(source, config.skip_bad_lines):
                 if chunk.file not in files:
                     files.append(chunk.file)
                 file = files.index(chunk.file)

@@ -9,22 +9,27 @@ from typing import Any
 
 from translator.config import SourceConfig
 from translator.errors import UserError
-from translator.files import Chunk, from_tables, load_datasets
+from translator.files import CHUNK, Chunk, chunks, from_tables
 
 PATIENCE = 20
 """Seconds that the Hub is given to say what a data set is."""
 
 
 def read_hub(source: SourceConfig, skip_bad_lines: bool = False) -> Iterator[Chunk]:
-    """A data set of the Hub, downloaded by `datasets` into its own cache."""
+    """All pairs of a data set of the Hub."""
     _ask_hub(source)
+    import datasets  # here, since it takes half a second
+
+    datasets.disable_progress_bars()
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else a server on the net counts each read
     try:
-        table = load_datasets().load_dataset(
+        table = datasets.load_dataset(
             source.hub, source.config or None, split=source.split, revision=source.revision or None
         )
     except Exception as error:  # whatever it is, httpx's, pyarrow's or its own, it is about this data set
         raise UserError(f"{source.hub}: {_hub_reason(source, error)}") from None
-    yield from from_tables(table.with_format("arrow").iter(10_000), source.name, source, skip_bad_lines)
+    records = from_tables(table.with_format("arrow").iter(CHUNK), source, source.name)
+    yield from chunks(records, f"{source.name}, record", source.name, skip_bad_lines)
 
 
 def _ask_hub(source: SourceConfig) -> None:

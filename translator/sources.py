@@ -15,12 +15,12 @@ from translator.hub import read_hub
 _HANGUL = re.compile("[가-힣]")
 
 
-def read_source(source: SourceConfig, folder: Path, skip_bad_lines: bool = False) -> Iterator[Chunk]:
-    """All pairs of a source in order, some ten thousand at a time; temporary files go into `folder`.
+def read_source(source: SourceConfig, skip_bad_lines: bool = False) -> Iterator[Chunk]:
+    """All pairs of a source in order, some ten thousand at a time.
 
     Whatever is wrong with it is a `UserError` that names the file, the line and the way out.
     """
-    chunks = read_hub(source, skip_bad_lines) if source.hub else read_files(source, folder, skip_bad_lines)
+    chunks = read_hub(source, skip_bad_lines) if source.hub else read_files(source, skip_bad_lines)
     looked_at = ""
     for chunk in chunks:
         if chunk.file != looked_at and _swapped(chunk):
