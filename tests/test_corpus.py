@@ -311,7 +311,7 @@ def test_a_change_of_the_code_makes_another(tmp_path: Path, monkeypatch: pytest.
     assert len(keys) == 1 + len(used - {"errors", "atomic", "config"}) >= 7
 
 
-@pytest.mark.parametrize("name", ["report.json", "train.arrow", "validation.arrow"])
+@pytest.mark.parametrize("name", ["report.json", "train.arrow", "validation.json"])
 def test_a_damaged_cache_is_named(name: str, tmp_path: Path) -> None:
     config = toy_data(tmp_path)
     wanted = list(load(config, tmp_path).train)

@@ -22,7 +22,6 @@ from translator.atomic import damaged, make_once
 from translator.cleaning import fault, letters
 from translator.config import DataConfig, SourceConfig
 from translator.errors import UserError
-from translator.files import source_files
 from translator.sources import announce_licence, fingerprint, read_source
 from translator.tokenizer import normalize
 
@@ -78,7 +77,8 @@ def load_corpus(config: DataConfig, cache: Path) -> Corpus:
     make_once(folder, lambda aside: _make(config, aside))
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        train, validation = Pairs(folder / "train.arrow"), list(Pairs(folder / "validation.arrow"))
+        train = Pairs(folder / "train.arrow")
+        validation = [(en, ko) for en, ko in json.loads((folder / "validation.json").read_text(encoding="utf-8"))]
     except (OSError, ValueError) as error:  # pyarrow's are of these kinds too
         raise damaged(folder, error) from None
     for source, described in zip(config.sources, report["sources"], strict=True):
@@ -112,18 +112,22 @@ def _key(config: DataConfig) -> str:
     return digest.hexdigest()[:16]
 
 
+_Example = tuple[int, str, int, str, str]
+"""A pair's hash, the file and the line it stands in, English, Korean."""
+
+
 @dataclass
 class _Dropped:
     """How many pairs each rule dropped, and a few of them, chosen by hash."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[tuple[int, str, int, str, str]]] = field(default_factory=dict)
+    examples: dict[str, list[_Example]] = field(default_factory=dict)
 
-    def add(self, reason: str, file: str, line: int, pair: Pair) -> None:
-        """Count a pair."""
-        self.counts[reason] = self.counts.get(reason, 0) + 1
+    def add(self, reason: str, examples: list[_Example], count: int) -> None:
+        """Count pairs, of which some are given."""
+        self.counts[reason] = self.counts.get(reason, 0) + count
         kept = self.examples.setdefault(reason, [])
-        kept.append((_hash("\t".join(pair)), file, line, *pair))
+        kept += examples
         if len(kept) > 64:
             kept[:] = sorted(kept)[:3]
 
@@ -142,7 +146,7 @@ def _hash(text: str) -> int:
 
 
 def _make(config: DataConfig, folder: Path) -> None:
-    """Write train.arrow, validation.arrow and report.json into `folder`."""
+    """Write train.arrow, validation.json and report.json into `folder`."""
     tests = [read_pairs(source, config.skip_bad_lines) for source in config.test]
     held_out = {_hash(letters(side)) for pairs in tests for pair in pairs for side in pair}
     named = [pair for source in config.validation for pair in read_pairs(source, config.skip_bad_lines)]
@@ -163,21 +167,10 @@ def _make(config: DataConfig, folder: Path) -> None:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in dropped.counts.items())
         raise UserError(f"no training pair is left after cleaning; dropped: {counts or 'none, there was not one'}")
 
-    digest, kept = hashlib.sha256(), np.zeros(len(config.sources), int)
-    with pa.OSFile(str(folder / "train.arrow"), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-        start = 0
-        for batch in candidates.table.to_batches():
-            mask = pa.array(keep[start : start + len(batch)])
-            start += len(batch)
-            batch = batch.filter(mask)
-            writer.write_batch(batch)
-            kept += np.bincount(batch["source"].to_numpy(), minlength=len(kept))
-            columns = [batch[name].to_pylist() for name in ("english", "korean", "source")]
-            for english, korean, source in zip(*columns, strict=True):
-                digest.update(f"{english}\t{korean}\t{source}\n".encode())
+    digest = _write_kept(candidates, keep, folder / "train.arrow")
+    kept = np.bincount(candidates.table["source"].to_numpy()[keep], minlength=len(config.sources))
     del candidates
     (folder / "candidates.arrow").unlink()
-    _write(folder / "validation.arrow", validation)
     for described, count in zip(first.sources, kept.tolist(), strict=True):
         described["kept"] = count
     report = {
@@ -188,15 +181,24 @@ def _make(config: DataConfig, folder: Path) -> None:
         "validation": len(validation),
         "validation pairs dropped, in test": shared,
         "test": {source.name: len(pairs) for source, pairs in zip(config.test, tests, strict=True)},
-        "fingerprint": digest.hexdigest(),
+        "fingerprint": digest,
     }
-    (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
+    for name, content in (("report", report), ("validation", validation)):
+        (folder / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def _write(path: Path, pairs: list[Pair]) -> None:
-    columns = [[en for en, _ in pairs], [ko for _, ko in pairs], *[[0] * len(pairs)] * 3]
+def _write_kept(candidates: Pairs, keep: np.ndarray, path: Path) -> str:
+    """Write the candidates to keep; returns a digest of their text and sources."""
+    digest, start = hashlib.sha256(), 0
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-        writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+        for batch in candidates.table.to_batches():
+            kept = batch.filter(pa.array(keep[start : start + len(batch)]))
+            start += len(batch)
+            writer.write_batch(kept)
+            columns = [kept[name].to_pylist() for name in ("english", "korean", "source")]
+            for english, korean, source in zip(*columns, strict=True):
+                digest.update(f"{english}\t{korean}\t{source}\n".encode())
+    return digest.hexdigest()
 
 
 @dataclass
@@ -206,7 +208,6 @@ class _Candidates:
     english: np.ndarray
     """Hash of each English sentence's letters, 64 bits."""
     korean: np.ndarray
-    source: np.ndarray
     files: list[str]
     sources: list[dict[str, Any]]
     changed: int
@@ -222,7 +223,7 @@ def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _
     """Read, normalise and clean every source pair by pair; those that pass go to candidates.arrow."""
     files: list[str] = []
     described: list[dict[str, Any]] = []
-    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    tables = [np.empty((0, 2), np.uint64)]
     changed = 0
     with pa.OSFile(str(folder / "candidates.arrow"), "wb") as out, pa.ipc.new_file(out, _SCHEMA) as writer:
         for number, source in enumerate(config.sources):
@@ -243,26 +244,18 @@ def _first_pass(config: DataConfig, folder: Path, held_out: set[int], dropped: _
                         if both[0] in held_out or both[1] in held_out:
                             reason = "in validation or test"
                     if reason is not None:
-                        dropped.add(reason, chunk.file, line, pair)
+                        dropped.add(reason, [(_hash("\t".join(pair)), chunk.file, line, *pair)], 1)
                         continue
                     passed.append((*pair, number, file, line))
                     hashes.append(both)
                 if passed:
                     writer.write_batch(pa.record_batch(list(map(list, zip(*passed, strict=True))), schema=_SCHEMA))
-                    table = np.array(hashes, np.uint64)
-                    columns.append((table[:, 0], table[:, 1], np.full(len(table), number, np.uint16)))
+                    tables.append(np.array(hashes, np.uint64))
             described.append(
-                {
-                    "name": source.name,
-                    "files": 0 if source.hub else len(source_files(source)),
-                    "licence": source.licence,
-                    "pairs": read,
-                    "bad lines skipped": bad,
-                }
+                {"name": source.name, "licence": source.licence, "pairs": read, "bad lines skipped": bad}
             )
-    empty = np.empty(0, np.uint64)
-    english, korean, origin = map(np.concatenate, zip(*columns, strict=True)) if columns else [empty] * 3
-    return _Candidates(english, korean, origin, files, described, changed)
+    english, korean = (np.concatenate([table[:, side] for table in tables]) for side in (0, 1))
+    return _Candidates(english, korean, files, described, changed)
 
 
 def _second_pass(config: DataConfig, all_: _Candidates, pairs: Pairs, dropped: _Dropped) -> np.ndarray:
@@ -278,8 +271,9 @@ def _second_pass(config: DataConfig, all_: _Candidates, pairs: Pairs, dropped: _
     if limit := config.cleaning.max_repeats:
         for side in (all_.english, all_.korean):
             drop(_later_than(side, limit, keep), "one side repeated")
+    origin = pairs.table["source"].to_numpy()
     for number, source in enumerate(config.sources):
-        rows = np.flatnonzero(keep & (all_.source == number))
+        rows = np.flatnonzero(keep & (origin == number))
         if source.cap and len(rows) > source.cap:
             drop(rows[np.argsort(all_.pair[rows], kind="stable")[source.cap :]], "over the source's cap")
     return keep
@@ -324,13 +318,13 @@ def _hold_out(
 
 
 def _describe_dropped(rows: np.ndarray, reason: str, all_: _Candidates, pairs: Pairs, dropped: _Dropped) -> None:
-    if not len(rows):
-        return
-    dropped.counts[reason] = dropped.counts.get(reason, 0) + len(rows)
-    few = rows[np.argsort(all_.pair[rows], kind="stable")[:3]].tolist()
-    dropped.examples.setdefault(reason, []).extend(
-        (i, all_.files[pairs.table["file"][i].as_py()], pairs.table["line"][i].as_py(), *pairs[i]) for i in few
-    )
+    if len(rows):
+        few = rows[np.argsort(all_.pair[rows], kind="stable")[:3]]
+        examples = [
+            (number, all_.files[pairs.table["file"][i].as_py()], pairs.table["line"][i].as_py(), *pairs[i])
+            for number, i in zip(all_.pair[few].tolist(), few.tolist(), strict=True)
+        ]
+        dropped.add(reason, examples, len(rows))
 
 
 def summary(report: dict[str, Any]) -> str:
