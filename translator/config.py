@@ -11,7 +11,8 @@ def _number(
     default: float, *, least: float | None = None, above: float | None = None, below: float | None = None
 ) -> Any:
     """A numeric field with its range: `least` is allowed, `above` and `below` are not."""
-    return field(default=default, metadata={"range": (least, above, below)})
+    limits = {"at least": least, "above": above, "below": below}
+    return field(default=default, metadata={word: limit for word, limit in limits.items() if limit is not None})
 
 
 def _path(default: str = "") -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import operator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from translator.config import Config
 from translator.errors import UserError
+
+_WITHIN = {"at least": operator.ge, "above": operator.gt, "below": operator.lt}
+"""What the limits in a field's metadata mean."""
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
@@ -33,10 +38,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1)
         hint = f" Did you mean '{path.parent / near[0]}'?" if near else ""
         raise UserError(f"{path}: no such configuration file.{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except Exception as error:  # PyYAML's errors have no common base that OmegaConf re-exports
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except Exception as error:  # the disk's, or PyYAML's, which have no common base that OmegaConf re-exports
+        raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, DictConfig):
         raise UserError(f"{path}: must hold `key: value` lines")
 
@@ -68,8 +71,14 @@ def _merge(tree: DictConfig, values: DictConfig, label: str, folder: Path) -> Co
     except (ValueError, TypeError) as error:  # from a __post_init__, or a group given for a list
         raise UserError(f"{label}: {error}") from None
     assert isinstance(config, Config)
-    _check_ranges(config, label)
-    _resolve_paths(config, folder)
+    for group, f, name in _settings(config):
+        value = getattr(group, f.name)
+        limits = {word: f.metadata[word] for word in _WITHIN if word in f.metadata}
+        if not all(_WITHIN[word](value, limit) for word, limit in limits.items()):
+            wanted = " and ".join(f"{word} {limit}" for word, limit in limits.items())
+            raise UserError(f"{label}: {name} must be {wanted}, not {value}")
+        if "path" in f.metadata and value:
+            setattr(group, f.name, str((folder / value).absolute()))
     return config
 
 
@@ -104,41 +113,13 @@ def _explain(error: OmegaConfBaseException, values: DictConfig) -> str:
     return f"{message} (at {key})" if key else message
 
 
-def _check_ranges(node: Any, label: str, prefix: str = "") -> None:
-    """Check every number against the range its field declares."""
+def _settings(node: Any, prefix: str = "") -> Iterator[tuple[Any, dataclasses.Field[Any], str]]:
+    """Every setting under `node`: the group that holds it, its field, its full name."""
     for f in dataclasses.fields(node):
-        value = getattr(node, f.name)
+        value, name = getattr(node, f.name), f"{prefix}{f.name}"
+        yield node, f, name
         if dataclasses.is_dataclass(value):
-            _check_ranges(value, label, f"{prefix}{f.name}.")
+            yield from _settings(value, f"{name}.")
         for i, item in enumerate(value if isinstance(value, list) else []):
             if dataclasses.is_dataclass(item):
-                _check_ranges(item, label, f"{prefix}{f.name}[{i}].")
-        least, above, below = f.metadata.get("range", (None, None, None))
-        wanted = [
-            f"at least {least}" if least is not None else "",
-            f"above {above}" if above is not None else "",
-            f"below {below}" if below is not None else "",
-        ]
-        inside = (
-            (least is None or value >= least)
-            and (above is None or value > above)
-            and (below is None or value < below)
-        )
-        if not inside:
-            raise UserError(f"{label}: {prefix}{f.name} must be {' and '.join(filter(None, wanted))}, not {value}")
-
-
-def _resolve_paths(node: Any, folder: Path) -> None:
-    """Make relative paths absolute, in place; absolute ones came from an earlier layer and stay."""
-    for f in dataclasses.fields(node):
-        value = getattr(node, f.name)
-        if dataclasses.is_dataclass(value):
-            _resolve_paths(value, folder)
-        elif isinstance(value, list):
-            for i, item in enumerate(value):
-                if dataclasses.is_dataclass(item):
-                    _resolve_paths(item, folder)
-                elif f.metadata.get("path"):
-                    value[i] = str((folder / item).absolute())
-        elif f.metadata.get("path") and value:
-            setattr(node, f.name, str((folder / value).absolute()))
+                yield from _settings(item, f"{name}[{i}].")
