@@ -165,6 +165,12 @@ def epoch_batches(
             width = longest
         batches[-1].append(i)
     random.Random(digest).shuffle(batches)
+def by_length(sentences: Sequence[Ids], batch_size: int) -> list[list[int]]:
+    """Numbers of the sentences in batches of like length, the longest first."""
+    order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
     return batches
 
 

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from translator.batching import collate, pad_and_end
+from translator.batching import by_length, collate, pad_and_end
+from translator.errors import UserError
 from translator.model import Transformer
 from translator.tokenizer import BOS, EOS, PAD
 
@@ -258,11 +259,8 @@ def decode_all(
     Sentences of like length go together, the longest first; padding and company change rounding at most.
     `prefixes` are the Korean pieces that each translation must begin with.
     """
-    device = next(model.parameters()).device
-    order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        source = pad_and_end([sources[i] for i in rows]).to(device)
+    for rows in by_length(sources, batch_size):
+        source = pad_and_end([sources[i] for i in rows]).to(model.device)
         *_, drafts = write(model, source, search, prefixes and [prefixes[i] for i in rows])
         yield from ((i, draft.best()) for i, draft in zip(rows, drafts, strict=True))
 
@@ -273,11 +271,8 @@ def forced_logprobs(
 ) -> Iterator[tuple[int, list[float]]]:
     """Log-probabilities of given translations, (English, Korean) ids without marks; yields (index, one for each
     Korean piece and the end mark)."""
-    device = next(model.parameters()).device
-    order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i][1]))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = collate([pairs[i] for i in rows]).to(device)
+    for rows in by_length([korean for _, korean in pairs], batch_size):
+        batch = collate([pairs[i] for i in rows]).to(model.device)
         logprobs = next_logprobs(model(batch.source, batch.target_in))  # B T V
         found = logprobs.gather(-1, batch.target_out.unsqueeze(-1)).squeeze(-1)
         yield from ((i, values[: len(pairs[i][1]) + 1]) for i, values in zip(rows, found.tolist(), strict=True))

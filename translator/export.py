@@ -17,6 +17,7 @@ from torch import nn
 
 from translator.atomic import make_once
 from translator.attention import MultiHeadAttention
+from translator.batching import by_length
 from translator.checkpoint import RunDirectory
 from translator.config import ModelConfig
 from translator.decoding import GREEDY, Hypothesis, Search, length_limit, length_penalty
@@ -174,9 +175,7 @@ class ExportedModel:
                 return_end_token=True,
             )
 
-        order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
-        size = max(1, min(batch_size, -(-len(order) // self.workers)))
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        batches = by_length(sources, max(1, min(batch_size, -(-len(sources) // self.workers))))
         running = [submit(rows) for rows in batches]
         for rows, results in zip(batches, running, strict=True):
             for i, result in zip(rows, results, strict=True):

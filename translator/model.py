@@ -200,6 +200,11 @@ class Transformer(nn.Module):
         if config.tie_embeddings:
             self.output.weight = self.target_embedding.tokens.weight
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.output.weight.device
+
     def forward(
         self, source: Tensor, target: Tensor, answers: Tensor | None = None, smoothing: float = 0.0
     ) -> Tensor:

@@ -119,8 +119,7 @@ class Translator:
         if self.exported:
             yield from (found[0] for _, found in self.exported.decode_all([ids], search))
             return
-        device = next(self.model.parameters()).device
-        for [draft] in write(self.fast or self.model, pad_and_end([ids]).to(device), search):
+        for [draft] in write(self.fast or self.model, pad_and_end([ids]).to(self.model.device), search):
             yield draft.likeliest()
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from translator.attention import capture
-from translator.batching import collate
+from translator.batching import by_length, collate
 from translator.checkpoint import RunDirectory
 from translator.corpus import Pair
 from translator.errors import UserError
@@ -77,14 +77,11 @@ def align(
 
     Marks and punctuation are left out. Sentences of like length go through the model together.
     """
-    device = next(model.parameters()).device
     sources = [Sentence.of([*english.encode(source), EOS], english) for source, _ in pairs]
     targets = [Sentence.of([BOS, *korean.encode(target), EOS], korean) for _, target in pairs]
     results: dict[int, AlignedPair] = {}
-    order = sorted(range(len(pairs)), key=lambda i: len(targets[i].ids))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = collate([(sources[i].ids[:-1], targets[i].ids[1:-1]) for i in rows]).to(device)
+    for rows in by_length([target.ids for target in targets], batch_size):
+        batch = collate([(sources[i].ids[:-1], targets[i].ids[1:-1]) for i in rows]).to(model.device)
         with capture(model) as captured:
             model(batch.source, batch.target_in)
         layers = captured_by_kind(model, captured)["cross"]

@@ -306,9 +306,8 @@ def attention_maps(
 @torch.inference_mode()
 def look(model: Transformer, source: Sequence[int], target: Sequence[int], details: bool) -> dict[str, Array]:
     """The arrays that one pass over a pair of id sequences gives, marks included."""
-    device = next(model.parameters()).device
-    source_ids = torch.tensor([list(source)], device=device)
-    reads = torch.tensor([list(target[:-1])], device=device)
+    source_ids = torch.tensor([list(source)], device=model.device)
+    reads = torch.tensor([list(target[:-1])], device=model.device)
     with capture(model) as captured:
         memory = model.encode(source_ids)
         logits = model.decode(reads, memory)

@@ -95,14 +95,13 @@ def occlusion(model: Transformer, ids: Sequence[list[int]], words: Sequence[Sequ
     `words` are the places of each word's pieces in the source. Negative where the piece is likelier without.
     """
     source, reads, predicts = ids
-    device = next(model.parameters()).device
     whole = piece_logprobs(model, *ids)
     losses = np.zeros((len(reads), len(words)), dtype=np.float32)
     for start in range(0, len(words), 16):  # some at a time, since the scores of a whole vocabulary are many
         some = words[start : start + 16]
         left = [[id for place, id in enumerate(source[:-1]) if place not in word] for word in some]
-        target = torch.tensor([reads] * len(some), device=device)
-        logprobs = next_logprobs(model(pad_and_end(left).to(device), target))  # words T V
+        target = torch.tensor([reads] * len(some), device=model.device)
+        logprobs = next_logprobs(model(pad_and_end(left).to(model.device), target))  # words T V
         losses[:, start : start + 16] = (whole - logprobs[:, torch.arange(len(reads)), predicts]).T.cpu().numpy()
     return losses
 
@@ -110,6 +109,5 @@ def occlusion(model: Transformer, ids: Sequence[list[int]], words: Sequence[Sequ
 @torch.inference_mode()
 def piece_logprobs(model: Transformer, source: list[int], reads: list[int], predicts: list[int]) -> Tensor:
     """Log-probability of each piece in `predicts` (T), given the source and the pieces before it."""
-    device = next(model.parameters()).device
-    logits = model(torch.tensor([source], device=device), torch.tensor([reads], device=device))
+    logits = model(torch.tensor([source], device=model.device), torch.tensor([reads], device=model.device))
     return next_logprobs(logits[0])[torch.arange(len(predicts)), predicts]
