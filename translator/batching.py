@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -41,20 +42,16 @@ class Examples(Sequence[Example]):
     @staticmethod
     def write(folder: Path, chunks: Iterable[Sequence[Example]]) -> None:
         """Fill an empty `folder` with the examples of all chunks, in their order."""
-        ends = [0, 0]
-        with (
-            open(folder / "en.ids", "wb") as en_ids,
-            open(folder / "ko.ids", "wb") as ko_ids,
-            open(folder / "en.ends", "wb") as en_ends,
-            open(folder / "ko.ends", "wb") as ko_ends,
-        ):
+        names = ("en.ids", "en.ends", "ko.ids", "ko.ends")
+        written = [0, 0]  # ids of each side so far
+        with ExitStack() as stack:
+            files = [stack.enter_context(open(folder / name, "wb")) for name in names]
             for chunk in chunks:
-                for side, (ids_file, ends_file) in enumerate([(en_ids, en_ends), (ko_ids, ko_ends)]):
-                    sentences = [example[side] for example in chunk]
-                    ends_here = ends[side] + np.cumsum([len(ids) for ids in sentences], dtype=np.int64)
-                    np.array([i for ids in sentences for i in ids], np.uint16).tofile(ids_file)
-                    ends_here.tofile(ends_file)
-                    ends[side] = int(ends_here[-1]) if len(sentences) else ends[side]
+                for side, sentences in enumerate(zip(*chunk, strict=True)):
+                    ends = written[side] + np.cumsum([len(ids) for ids in sentences], dtype=np.int64)
+                    np.array([i for ids in sentences for i in ids], np.uint16).tofile(files[2 * side])
+                    ends.tofile(files[2 * side + 1])
+                    written[side] = int(ends[-1])
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -165,13 +162,13 @@ def epoch_batches(
             width = longest
         batches[-1].append(i)
     random.Random(digest).shuffle(batches)
+    return batches
+
+
 def by_length(sentences: Sequence[Ids], batch_size: int) -> list[list[int]]:
     """Numbers of the sentences in batches of like length, the longest first."""
     order = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
-    return batches
 
 
 def collate(examples: Sequence[Example]) -> Batch:
