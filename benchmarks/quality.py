@@ -32,7 +32,6 @@ from translator.config import Config
 from translator.config_file import load_config
 from translator.corpus import Pair, read_pairs
 from translator.errors import UserError, run
-from translator.evaluation import nats_per_character
 from translator.preparation import prepare
 from translator.scoring import chrf
 from translator.training import Trainer
@@ -172,6 +171,15 @@ def write_for_peers(
         write_lines(folder / f"vocab.{language}", tokenizer.pieces(list(range(tokenizer.size))))
     facts = {"track": track, "pairs": len(data.examples), "sizes": vars(config.model)}
     (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def nats_per_character(logprobs: Sequence[float], references: Sequence[str]) -> float:
+    """Cross-entropy per character of the references, spaces among them: comparable whatever the vocabularies.
+
+    `logprobs` are the natural log-probabilities of the whole references, end marks included, as `Translator.score`
+    gives them. Each is that of one way to cut the sentence into pieces, so this is an upper bound.
+    """
+    return -sum(logprobs) / sum(map(len, references))
 
 
 def header() -> str:

@@ -38,7 +38,6 @@ def main() -> None:
     from translator.inspection.figures import draw_curves, save
     from translator.inspection.model_one import ModelOne
     from translator.preparation import cache_folder
-    from translator.scoring import score_alignment
 
     directory = RunDirectory.open(args.run)
     parts = directory.load_model(), directory.tokenizer("en"), directory.tokenizer("ko")
@@ -61,7 +60,7 @@ def main() -> None:
     try:
         config = directory.config()
         counted = ModelOne(load_corpus(config.data, cache_folder(config)).train).align(pairs)
-        rows["IBM model 1, learnt from the training pairs"] = score_alignment(counted, gold)
+        rows["IBM model 1, learnt from the training pairs"] = alignment.score_alignment(counted, gold)
     except UserError as error:
         print(f"IBM model 1 is left out: {error}", file=sys.stderr)
     print(f"{'':<66}    AER precision recall")

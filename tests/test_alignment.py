@@ -19,6 +19,8 @@ from translator.inspection.alignment import (
     MEASURES,
     READINGS,
     AlignedPair,
+    Gold,
+    Links,
     align,
     baselines,
     hard_links,
@@ -27,10 +29,10 @@ from translator.inspection.alignment import (
     learning_curves,
     pharaoh,
     read_gold,
+    score_alignment,
 )
 from translator.inspection.model_one import ModelOne
 from translator.inspection.words import Array
-from translator.scoring import Gold, Links, score_alignment
 from translator.translate import Translator
 
 PAIRS = toy_pairs()[::29]

@@ -105,3 +105,7 @@ def test_the_general_track_is_part_of_all() -> None:
     config = load_config(ROOT / "configs" / "tatoeba.yaml", settings)
     assert {Path(source.path).name for source in config.data.sources} == names
     assert all(Path(source.path).parent == Path("/data") for source in config.data.sources)
+
+
+def test_nats_per_character() -> None:
+    assert quality.nats_per_character([-2.0, -4.0], ["가 나", "다"]) == 1.5

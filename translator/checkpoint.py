@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from translator.config import Config
 from translator.config_file import load_config, to_yaml
 from translator.errors import UserError, warn
 from translator.model import Transformer
-from translator.scoring import AligningHead, AlignmentScore
+from translator.scoring import AligningHead
 from translator.tokenizer import Tokenizer
 
 
@@ -163,13 +163,13 @@ class RunDirectory:
         return [(int(name.removeprefix("step-")), f"snapshots/{name}") for name in names]
 
     def save_alignment(
-        self, best: AligningHead, scores: dict[str, AlignmentScore], curves: dict[str, list[float]] | None
+        self, best: AligningHead, scores: Mapping[str, object], curves: dict[str, list[float]] | None
     ) -> None:
         """Write alignment.json: how well the best weights align, and which of their heads does best."""
         outcome = {
             "step": self.header()["step"],
             "best": asdict(best),
-            "scores": {name: asdict(score) for name, score in scores.items()},
+            "scores": {name: vars(score) for name, score in scores.items()},
             "curves": curves,
         }
         text = json.dumps(outcome, indent=1) + "\n"

@@ -1,24 +1,28 @@
 """How good the translations of a file are, how sure that is, which of two systems is better, where they fail.
 
 A corpus-level score is a formula over sums of counts, a row of counts a sentence. With the rows at hand any choice
-of sentences is scored at once: all of them, each by itself, those of one length, or a thousand resamples.
+of sentences is soon scored: all of them, each by itself, those of one length, or a thousand resamples.
 
 Shapes: `N` sentences, `K` counts of one, `R` resamples.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from translator.corpus import Pair
 from translator.errors import UserError
-from translator.scoring import metrics
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
 RESAMPLES = 1000
 SEED = 12345
@@ -40,17 +44,17 @@ class Measure:
     """What sacreBLEU needs to know to repeat it; empty where sacreBLEU has no part in it."""
     counts: np.ndarray
     """(N, K)"""
-    formula: Callable[[np.ndarray], np.ndarray]
-    """(…, K) sums of counts → (…) scores, 0 to 100."""
+    formula: Callable[[np.ndarray], float]
+    """(K) sums of counts → the score, 0 to 100."""
 
     def of(self, rows: slice | np.ndarray = slice(None)) -> float:
         """The score of these sentences as one corpus; by default of all."""
-        return float(self.formula(self.counts[rows].sum(axis=0)))
+        return self.formula(self.counts[rows].sum(axis=0))
 
-    @property
+    @cached_property
     def each(self) -> np.ndarray:
         """(N,): the score of each sentence by itself."""
-        return self.formula(self.counts)
+        return np.array([self.formula(row) for row in self.counts])
 
     @cached_property
     def resampled(self) -> np.ndarray:
@@ -58,7 +62,7 @@ class Measure:
         every measure and system over N sentences."""
         draw, n = np.random.default_rng(SEED), len(self.counts)
         times = (np.bincount(draw.integers(n, size=n), minlength=n) for _ in range(RESAMPLES))
-        return self.formula(np.stack([drawn.astype(np.float64) @ self.counts for drawn in times]))
+        return np.array([self.formula(drawn @ self.counts) for drawn in times])
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -108,7 +112,8 @@ class Evaluation:
 
     @property
     def chrf(self) -> Measure:
-        """The headline."""
+        """The headline. Orders of n-grams that either side has none of do not count in it, so a system that writes
+        a lone full stop for every sentence scores up to 12: look at the length ratio too."""
         return self.measures["chrF++"]
 
     def by_length(self) -> dict[str, tuple[int, float]]:
@@ -122,13 +127,10 @@ class Evaluation:
         rows = {name: np.flatnonzero(number == i) for i, name in enumerate(names)}
         return {name: (len(row), self.chrf.of(row)) for name, row in rows.items() if len(row)}
 
-    def ranked(self) -> list[int]:
-        """Rows of the sentences by chrF++, best first; equals stay in the file's order."""
-        return [int(row) for row in np.argsort(-self.chrf.each, kind="stable")]
-
     def best_and_worst(self) -> tuple[list[int], list[int]]:
-        """Rows of the `SHOWN` best sentences, best first, and of the worst, worst first; no row is in both."""
-        order = self.ranked()
+        """Rows of the `SHOWN` best sentences by chrF++, best first, and of the worst, worst first; no row is in
+        both, and equals stay in the file's order."""
+        order = np.argsort(-self.chrf.each, kind="stable").tolist()
         return order[:SHOWN], order[: SHOWN - 1 : -1][:SHOWN]
 
 
@@ -171,48 +173,33 @@ def evaluate(
     return Evaluation(pairs, hypotheses, measures(hypotheses, references), ratio, faults)
 
 
-def measures(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Measure]:
-    """The scores of `scoring.score` by name, with sacreBLEU's own counts of each sentence."""
-    found = {}
-    for name, metric in metrics().items():
-        # No public name gives the counts; that the formulas here give sacreBLEU's scores is tested.
-        counts = metric._extract_corpus_statistics(list(hypotheses), [list(references)])
-        formula = chrf_of_counts if name == "chrF++" else bleu_of_counts
-        found[name] = Measure(name, str(metric.get_signature()), np.array(counts, np.float64), formula)
-    same = [[h == r, 1] for h, r in zip(hypotheses, references, strict=True)]
-    found["exact match"] = Measure("exact match", "", np.array(same, np.float64), share_of_counts)
+def metrics() -> dict[str, CHRF | BLEU]:
+    """sacreBLEU's, by the names used here, chrF++ first; where mecab-ko is not installed its BLEU is left out."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    found: dict[str, CHRF | BLEU] = {"chrF++": CHRF(word_order=2)}
+    with contextlib.suppress(ImportError, RuntimeError):
+        found["BLEU ko-mecab"] = BLEU(tokenize="ko-mecab")
+    found["BLEU char"] = BLEU(tokenize="char")
     return found
 
 
-def chrf_of_counts(counts: np.ndarray) -> np.ndarray:
-    """chrF (Popović 2015) as sacreBLEU has it: (…, 3 × orders), the n-grams of each order in the translations, in
-    the references and in both, → (…). Orders that either side has none of do not count, so a system that writes a
-    lone full stop for every sentence scores up to 12: look at the length ratio too."""
-    orders = counts.reshape(*counts.shape[:-1], -1, 3)
-    found, wanted, both = np.moveaxis(orders, -1, 0)  # … orders each
-    counted = (found > 0) & (wanted > 0)
-    orders_counted = np.maximum(counted.sum(axis=-1), 1)
-    precision = (both / np.maximum(found, 1) * counted).sum(axis=-1) / orders_counted
-    recall = (both / np.maximum(wanted, 1) * counted).sum(axis=-1) / orders_counted
-    below = 4 * precision + recall  # β = 2: recall weighs twice
-    return np.asarray(100 * 5 * precision * recall / np.where(below > 0, below, 1))
+def measures(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Measure]:
+    """chrF++, BLEU over MeCab-ko morphemes, BLEU over characters, and exact match, by name, with sacreBLEU's own
+    counts of each sentence."""
 
+    def formula_of(metric: CHRF | BLEU) -> Callable[[np.ndarray], float]:
+        return lambda sums: float(metric._compute_score_from_stats(sums.tolist()).score)
 
-def bleu_of_counts(counts: np.ndarray) -> np.ndarray:
-    """BLEU (Papineni et al. 2002) with sacreBLEU's "exp" smoothing: (…, 10), tokens of the translations and of the
-    references, matching n-grams of orders 1 to 4, n-grams of the translations of orders 1 to 4, → (…)."""
-    length, wanted, right, every = counts[..., 0], counts[..., 1], counts[..., 2:6], counts[..., 6:10]
-    # The first order without a match counts as half a match, the next one as a quarter.
-    smoothed = np.where(right > 0, right, 0.5 ** np.cumsum(right == 0, axis=-1))
-    precision = smoothed / np.maximum(every, 1)
-    brevity = np.exp(np.minimum(0, 1 - wanted / np.maximum(length, 1)))
-    score = 100 * brevity * np.exp(np.log(precision).mean(axis=-1))
-    return np.asarray(np.where((right > 0).any(axis=-1) & (every > 0).all(axis=-1), score, 0.0))
-
-
-def share_of_counts(counts: np.ndarray) -> np.ndarray:
-    """(…, 2), hits and sentences, → (…), in per cent."""
-    return np.asarray(100 * counts[..., 0] / counts[..., 1])
+    found = {}
+    for name, metric in metrics().items():
+        # No public names give the counts, and the score of their sums.
+        counts = np.array(metric._extract_corpus_statistics(list(hypotheses), [list(references)]))
+        found[name] = Measure(name, str(metric.get_signature()), counts, formula_of(metric))
+    same = np.array([[h == r, 1] for h, r in zip(hypotheses, references, strict=True)])
+    found["exact match"] = Measure("exact match", "", same, lambda sums: float(100 * sums[0] / sums[1]))
+    return found
 
 
 _THREE_IN_A_ROW = re.compile(r"(..+?)\1\1", re.DOTALL)
@@ -235,15 +222,6 @@ def latin_words(text: str) -> set[str]:
     ['kbs', 'python']
     """
     return {word.lower() for word in _LATIN.findall(text)}
-
-
-def nats_per_character(logprobs: Sequence[float], references: Sequence[str]) -> float:
-    """Cross-entropy per character of the references, spaces among them: comparable whatever the vocabularies.
-
-    `logprobs` are the natural log-probabilities of the whole references, end marks included, as `Translator.score`
-    gives them. Each is that of one way to cut the sentence into pieces, so this is an upper bound.
-    """
-    return -sum(logprobs) / sum(map(len, references))
 
 
 def to_json(this: Evaluation, other: Evaluation | None = None) -> dict[str, dict[str, Any]]:

@@ -1,37 +1,21 @@
-"""How good translations are: chrF++ first, BLEU beside it, always with sacreBLEU's signature (Post 2018).
+"""What training measures at each validation: chrF++, and which head of cross-attention is the one to look at.
 
-Beside them, how good alignments are, and which head of cross-attention is the one to look at.
+The other scores of translations are in evaluation.py, those of alignments in inspection/alignment.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from translator.attention import capture
-from translator.batching import Example, collate
-from translator.errors import UserError
+from translator.batching import Example, by_length, collate
 from translator.model import Transformer
 from translator.tokenizer import EOS
-
-if TYPE_CHECKING:
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
-
-@dataclass
-class Score:
-    """One corpus-level figure."""
-
-    name: str
-    value: float
-    signature: str
-    """What sacreBLEU needs to know to repeat it; empty for exact match."""
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -39,79 +23,6 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     from sacrebleu.metrics.chrf import CHRF
 
     return float(CHRF(word_order=2).corpus_score(list(hypotheses), [list(references)]).score)
-
-
-def metrics() -> dict[str, CHRF | BLEU]:
-    """sacreBLEU's, by the names used here, chrF++ first; where mecab-ko is not installed its BLEU is left out."""
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
-    found: dict[str, CHRF | BLEU] = {"chrF++": CHRF(word_order=2)}
-    with contextlib.suppress(ImportError, RuntimeError):
-        found["BLEU ko-mecab"] = BLEU(tokenize="ko-mecab")
-    found["BLEU char"] = BLEU(tokenize="char")
-    return found
-
-
-def score(hypotheses: Sequence[str], references: Sequence[str]) -> list[Score]:
-    """chrF++, BLEU over MeCab-ko morphemes, BLEU over characters, and the share of exact matches."""
-    if len(hypotheses) != len(references):
-        raise UserError(f"{len(hypotheses)} translations cannot be scored against {len(references)} references")
-    scores = []
-    for name, metric in metrics().items():
-        value = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
-        scores.append(Score(name, value, str(metric.get_signature())))
-    exact = sum(h == r for h, r in zip(hypotheses, references, strict=True)) / max(len(references), 1)
-    return [*scores, Score("exact match", 100 * exact, "")]
-
-
-Links = set[tuple[int, int]]
-"""(English word, Korean word) pairs of one sentence, by the numbers of `split_words`, from 0."""
-
-
-@dataclass
-class Gold:
-    """What an annotator said of one sentence pair."""
-
-    sure: Links
-    possible: Links
-    """The sure ones among them."""
-
-
-@dataclass
-class AlignmentScore:
-    """Percentages over a corpus (Och & Ney 2003): with links A found, S sure and P possible,
-
-    precision |A∩P| / |A|, recall |A∩S| / |S|, error rate 1 − (|A∩S| + |A∩P|) / (|A| + |S|).
-    """
-
-    error_rate: float
-    precision: float
-    recall: float
-
-    @classmethod
-    def of_counts(cls, found: float, sure: float, found_sure: float, found_possible: float) -> AlignmentScore:
-        """From |A|, |S|, |A∩S| and |A∩P|, each summed over the corpus."""
-        return cls(
-            error_rate=100 * (1 - (found_sure + found_possible) / (found + sure)) if found + sure else 0.0,
-            precision=100 * found_possible / found if found else 100.0,
-            recall=100 * found_sure / sure if sure else 100.0,
-        )
-
-
-def score_alignment(found: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
-    """Score the links found against the gold ones, sentence by sentence.
-
-    >>> score_alignment([{(0, 0), (1, 2)}], [Gold({(0, 0), (1, 1)}, {(0, 0), (1, 1)})])
-    AlignmentScore(error_rate=50.0, precision=50.0, recall=50.0)
-    """
-    pairs = list(zip(found, gold, strict=True))
-    return AlignmentScore.of_counts(
-        found=sum(len(links) for links in found),
-        sure=sum(len(g.sure) for g in gold),
-        found_sure=sum(len(links & g.sure) for links, g in pairs),
-        found_possible=sum(len(links & g.possible) for links, g in pairs),
-    )
 
 
 @dataclass(frozen=True)
@@ -140,11 +51,10 @@ def aligning_head(model: Transformer, examples: Sequence[Example], batch_size: i
     predicts 학생, so its piece predicted and its piece most looked at say much about each other; a head that
     looks at a fixed place, or anywhere, has them unrelated. The head with the largest mutual information wins.
     """
-    device = next(model.parameters()).device
     predicted: list[Tensor] = []
     attended: list[list[list[Tensor]]] = []  # of each batch, layer and head
-    for start in range(0, len(examples), batch_size):
-        batch = collate(examples[start : start + batch_size]).to(device)
+    for rows in by_length([korean for _, korean in examples], batch_size):
+        batch = collate([examples[i] for i in rows]).to(model.device)
         with capture(model) as captured:
             model(batch.source, batch.target_in)
         real = batch.target_out > EOS  # B T

@@ -26,7 +26,7 @@ from translator.inspection import measures
 from translator.inspection.maps import Measure, Reading, captured_by_kind
 from translator.inspection.words import Array, Sentence
 from translator.model import Transformer
-from translator.scoring import AligningHead, AlignmentScore, Gold, Links, score_alignment
+from translator.scoring import AligningHead
 from translator.tokenizer import BOS, EOS, Tokenizer, split_words
 
 Method = Literal["argmax", "mutual", "threshold"]
@@ -34,6 +34,54 @@ READINGS: tuple[Reading, ...] = ("predicts", "reads")
 MEASURES: tuple[Measure, ...] = ("weights", "norms")
 BY_GOLD = "alignment error rate"
 """How the head was chosen where there were gold alignments."""
+
+Links = set[tuple[int, int]]
+"""(English word, Korean word) pairs of one sentence, by the numbers of `split_words`, from 0."""
+
+
+@dataclass
+class Gold:
+    """What an annotator said of one sentence pair."""
+
+    sure: Links
+    possible: Links
+    """The sure ones among them."""
+
+
+@dataclass
+class AlignmentScore:
+    """Percentages over a corpus (Och & Ney 2003): with links A found, S sure and P possible,
+
+    precision |A∩P| / |A|, recall |A∩S| / |S|, error rate 1 − (|A∩S| + |A∩P|) / (|A| + |S|).
+    """
+
+    error_rate: float
+    precision: float
+    recall: float
+
+    @classmethod
+    def of_counts(cls, found: float, sure: float, found_sure: float, found_possible: float) -> AlignmentScore:
+        """From |A|, |S|, |A∩S| and |A∩P|, each summed over the corpus."""
+        return cls(
+            error_rate=100 * (1 - (found_sure + found_possible) / (found + sure)) if found + sure else 0.0,
+            precision=100 * found_possible / found if found else 100.0,
+            recall=100 * found_sure / sure if sure else 100.0,
+        )
+
+
+def score_alignment(found: Sequence[Links], gold: Sequence[Gold]) -> AlignmentScore:
+    """Score the links found against the gold ones, sentence by sentence.
+
+    >>> score_alignment([{(0, 0), (1, 2)}], [Gold({(0, 0), (1, 1)}, {(0, 0), (1, 1)})])
+    AlignmentScore(error_rate=50.0, precision=50.0, recall=50.0)
+    """
+    pairs = list(zip(found, gold, strict=True))
+    return AlignmentScore.of_counts(
+        found=sum(len(links) for links in found),
+        sure=sum(len(g.sure) for g in gold),
+        found_sure=sum(len(links & g.sure) for links, g in pairs),
+        found_possible=sum(len(links & g.possible) for links, g in pairs),
+    )
 
 
 @dataclass

@@ -12,9 +12,8 @@ import numpy as np
 
 from translator.errors import UserError
 from translator.inspection import figures, page
-from translator.inspection.alignment import Method, hard_links, pharaoh
+from translator.inspection.alignment import Links, Method, hard_links, pharaoh
 from translator.inspection.maps import KINDS, AttentionMaps
-from translator.scoring import Links
 from translator.tokenizer import normalize
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from translator.corpus import Pair
-from translator.scoring import Links
+from translator.inspection.alignment import Links
 from translator.tokenizer import normalize, split_words
 
 
