@@ -194,30 +194,3 @@ def test_split_words_loses_only_white_space(text: str) -> None:
         marks = [unicodedata.category(c).startswith("P") for c in word]
         assert all(marks) or not (marks[0] or marks[-1])
     assert split_words(" ".join(words)) == words
-
-
-@given(st.sampled_from(TYPES), st.lists(st.integers(0, 379), max_size=10), anything)
-def test_spans_say_which_characters_each_piece_wrote(
-    kind: Literal["unigram", "bpe"], drawn: list[int], text: str
-) -> None:
-    tokenizer = TOKENIZERS[kind]
-    for ids in ([i for i in drawn if i < tokenizer.size], [BOS, *tokenizer.encode(text), EOS]):
-        written, spans = tokenizer.decode(ids), tokenizer.spans(ids)
-        assert len(spans) == len(ids) and spans == sorted(spans)
-        covered = {place for start, end in spans for place in range(start, end)}
-        assert covered >= {place for place, char in enumerate(written) if char != " "}
-        for id, piece, (start, end) in zip(ids, tokenizer.pieces(ids), spans, strict=True):
-            assert 0 <= start <= end <= len(written)
-            if id <= EOS:
-                assert start == end
-            elif not piece.startswith("<0x"):
-                assert "".join(written[start:end].split()) == "".join(piece.replace("▁", " ").split())
-
-
-def test_each_byte_piece_stands_for_its_whole_character() -> None:
-    tokenizer = TOKENIZERS["unigram"]
-    ids = tokenizer.encode("뷁🙂")
-    bytes_ = [
-        span for piece, span in zip(tokenizer.pieces(ids), tokenizer.spans(ids), strict=True) if "<0x" in piece
-    ]
-    assert bytes_ == [(0, 1)] * 3 + [(1, 2)] * 4

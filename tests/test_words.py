@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.inspection.words import Sentence, hide, merge
+from tests.test_tokenizer import TOKENIZERS, TYPES, anything
+from translator.inspection.words import Sentence, hide, merge, spans
 from translator.tokenizer import BOS, EOS, Tokenizer, normalize, split_words
 
 texts = st.text(st.sampled_from(list("저는사과 .,!'漢🙂뷁ㅋab")), max_size=16)
@@ -85,3 +88,30 @@ def test_hidden_columns_are_gone_and_their_mass_is_told(
 def test_a_row_that_saw_only_hidden_columns() -> None:
     rest, mass = hide(np.array([[1.0, 0.0], [0.5, 0.5]], dtype=np.float32), [0])
     assert rest.tolist() == [[0.0], [1.0]] and mass.tolist() == pytest.approx([1.0, 0.5])
+
+
+@given(st.sampled_from(TYPES), st.lists(st.integers(0, 379), max_size=10), anything)
+def test_spans_say_which_characters_each_piece_wrote(
+    kind: Literal["unigram", "bpe"], drawn: list[int], text: str
+) -> None:
+    tokenizer = TOKENIZERS[kind]
+    for ids in ([i for i in drawn if i < tokenizer.size], [BOS, *tokenizer.encode(text), EOS]):
+        written, places = tokenizer.decode(ids), spans(tokenizer, ids)
+        assert len(places) == len(ids) and places == sorted(places)
+        covered = {place for start, end in places for place in range(start, end)}
+        assert covered >= {place for place, char in enumerate(written) if char != " "}
+        for id, piece, (start, end) in zip(ids, tokenizer.pieces(ids), places, strict=True):
+            assert 0 <= start <= end <= len(written)
+            if id <= EOS:
+                assert start == end
+            elif not piece.startswith("<0x"):
+                assert "".join(written[start:end].split()) == "".join(piece.replace("▁", " ").split())
+
+
+def test_each_byte_piece_stands_for_its_whole_character() -> None:
+    tokenizer = TOKENIZERS["unigram"]
+    ids = tokenizer.encode("뷁🙂")
+    bytes_ = [
+        span for piece, span in zip(tokenizer.pieces(ids), spans(tokenizer, ids), strict=True) if "<0x" in piece
+    ]
+    assert bytes_ == [(0, 1)] * 3 + [(1, 2)] * 4

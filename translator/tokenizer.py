@@ -149,33 +149,9 @@ class Tokenizer:
         """The pieces as SentencePiece writes them, ▁ for a space: for labels."""
         return [str(self._processor.id_to_piece(i)) for i in ids]
 
-    def spans(self, ids: list[int]) -> list[tuple[int, int]]:
-        """The characters of `decode(ids)` that each piece wrote, as (start, end), spaces left out.
-
-        A character spelt in several byte pieces belongs to each of them; special pieces and bare spaces write
-        nothing, so their span is empty.
-        """
-        written = []  # (piece numbers, text)
-        spelt: list[tuple[int, int]] = []  # (piece number, byte) not written yet
-        for i, (id, piece) in enumerate(zip(ids, self.pieces(ids), strict=True)):
-            if self._processor.is_byte(id):
-                spelt.append((i, int(piece[1:-1], 16)))
-            elif id > EOS:
-                written += [*_characters(spelt), ([i], piece.replace("▁", " "))]
-                spelt = []
-        spans: dict[int, tuple[int, int]] = {}
-        end, space = 0, False
-        for pieces, text in [*written, *_characters(spelt)]:
-            start = None
-            for char in text:
-                if char.isspace():
-                    space = end > 0
-                else:
-                    end += space  # as in `decode`, runs of space count once, and only between characters
-                    start, end, space = end if start is None else start, end + 1, False
-            spans |= dict.fromkeys(pieces, (end if start is None else start, end))
-        last = 0
-        return [(last, last) if i not in spans else (spans[i][0], last := spans[i][1]) for i in range(len(ids))]
+    def is_byte(self, id: int) -> bool:
+        """Whether a piece is one byte of a character that has no piece of its own."""
+        return bool(self._processor.is_byte(id))
 
     @property
     def size(self) -> int:
@@ -186,20 +162,3 @@ class Tokenizer:
     def fingerprint(self) -> str:
         """Identifies the model's exact bytes; saved beside weights so that the two are never mixed up."""
         return hashlib.sha256(self.model).hexdigest()[:16]
-
-
-def _characters(spelt: list[tuple[int, int]]) -> list[tuple[list[int], str]]:
-    """What (piece number, byte) pairs spell in UTF-8, each character with the numbers of its pieces."""
-    found = []
-    while spelt:
-        for length in (1, 2, 3, 4):
-            try:
-                text = bytes(byte for _, byte in spelt[:length]).decode()
-                break
-            except UnicodeDecodeError:
-                text = "\ufffd"
-        else:
-            length = 1
-        found.append(([i for i, _ in spelt[:length]], text))
-        spelt = spelt[length:]
-    return found

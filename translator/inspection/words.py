@@ -49,7 +49,7 @@ class Sentence:
     @classmethod
     def of(cls, ids: list[int], tokenizer: Tokenizer, known_words: set[str] | None = None) -> Sentence:
         """The sentence that `ids` write; `known_words` are those of the training data, in lower case."""
-        text, spans = tokenizer.decode(ids), tokenizer.spans(ids)
+        text, places = tokenizer.decode(ids), spans(tokenizer, ids)
         words: list[Word] = []
         owner: list[int] = []  # of each character, its word
         for part in split_words(text):
@@ -57,10 +57,10 @@ class Sentence:
             owner += [len(words)] * (start + len(part) - len(owner))  # a space belongs to the word after it
             known = known_words is None or part.lower() in known_words or not any(map(str.isalpha, part))
             words.append(Word(part, (start, start + len(part)), [], known))
-        for i, (id, (start, _)) in enumerate(zip(ids, spans, strict=True)):
+        for i, (id, (start, _)) in enumerate(zip(ids, places, strict=True)):
             if id > EOS and words:  # a piece of two words counts for the first, a bare ▁ for the next
                 words[owner[min(start, len(owner) - 1)]].pieces.append(i)
-        return cls(text, ids, tokenizer.pieces(ids), spans, words)
+        return cls(text, ids, tokenizer.pieces(ids), places, words)
 
     def units(self, pieces: Sequence[int]) -> list[Unit]:
         """What rows or columns standing for these pieces become when merged: words, and marks by themselves."""
@@ -76,6 +76,52 @@ class Sentence:
                 word = self.words[number]
                 units.append(Unit(word.text, [place], number, word.punctuation))
         return units
+
+
+def spans(tokenizer: Tokenizer, ids: list[int]) -> list[tuple[int, int]]:
+    """The characters of `tokenizer.decode(ids)` that each piece wrote, as (start, end), spaces left out.
+
+    A character spelt in several byte pieces belongs to each of them; special pieces and bare spaces write
+    nothing, so their span is empty.
+    """
+    written = []  # (piece numbers, text)
+    spelt: list[tuple[int, int]] = []  # (piece number, byte) not written yet
+    for i, (id, piece) in enumerate(zip(ids, tokenizer.pieces(ids), strict=True)):
+        if tokenizer.is_byte(id):
+            spelt.append((i, int(piece[1:-1], 16)))
+        elif id > EOS:
+            written += [*_characters(spelt), ([i], piece.replace("▁", " "))]
+            spelt = []
+    spans: dict[int, tuple[int, int]] = {}
+    end, space = 0, False
+    for pieces, text in [*written, *_characters(spelt)]:
+        start = None
+        for char in text:
+            if char.isspace():
+                space = end > 0
+            else:
+                end += space  # as in `tokenizer.decode`, runs of space count once, and only between characters
+                start, end, space = end if start is None else start, end + 1, False
+        spans |= dict.fromkeys(pieces, (end if start is None else start, end))
+    last = 0
+    return [(last, last) if i not in spans else (spans[i][0], last := spans[i][1]) for i in range(len(ids))]
+
+
+def _characters(spelt: list[tuple[int, int]]) -> list[tuple[list[int], str]]:
+    """What (piece number, byte) pairs spell in UTF-8, each character with the numbers of its pieces."""
+    found = []
+    while spelt:
+        for length in (1, 2, 3, 4):
+            try:
+                text = bytes(byte for _, byte in spelt[:length]).decode()
+                break
+            except UnicodeDecodeError:
+                text = "\ufffd"
+        else:
+            length = 1
+        found.append(([i for i, _ in spelt[:length]], text))
+        spelt = spelt[length:]
+    return found
 
 
 @dataclass
