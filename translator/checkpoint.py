@@ -118,7 +118,7 @@ class RunDirectory:
     def save_weights(self, name: str, model: nn.Module, header: dict[str, str]) -> None:
         """Write weights as `name`.safetensors, with `header` and the tokenizers' fingerprints in the same file."""
         header = header | self._fingerprints()
-        # Tied weights are one tensor under two names; safetensors keeps the first and the model ties it again.
+        # Tied weights are one tensor under two names; safetensors keeps the first, `load_model` gives it both.
         seen: dict[int, str] = {}
         tensors = {
             k: v.contiguous() for k, v in model.state_dict().items() if seen.setdefault(v.data_ptr(), k) == k
@@ -144,12 +144,12 @@ class RunDirectory:
                 )
         config = self.config().model
         model = Transformer(config, self.tokenizer("en").size, self.tokenizer("ko").size)
+        if config.tie_embeddings:
+            weights["output.weight"] = weights["target_embedding.tokens.weight"]
         try:
-            missing, unexpected = model.load_state_dict(weights, strict=False)
-        except RuntimeError:  # another shape
-            missing, unexpected = list(weights), []
-        if unexpected or set(missing) - ({"output.weight"} if config.tie_embeddings else set()):
-            raise UserError(f"{path}: does not fit the model in {self.path / 'config.yaml'}")
+            model.load_state_dict(weights)
+        except RuntimeError:  # other names, or other shapes
+            raise UserError(f"{path}: does not fit the model in {self.path / 'config.yaml'}") from None
         return model.to(device).eval()
 
     def header(self, name: str = "best/model") -> dict[str, str]:

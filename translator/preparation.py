@@ -19,10 +19,10 @@ from translator.errors import UserError, warn
 from translator.tokenizer import Tokenizer, split_words
 
 FIXED = (
-    "seed", "tokenizer", "model", "data.max_pieces", "train.batch_tokens", "train.optimizer", "train.init_from",
+    "seed", "tokenizer.", "model.", "data.max_pieces", "train.batch_tokens", "train.optimizer", "train.init_from",
     "validation.metric",
 )  # fmt: skip
-"""Settings that a run keeps from its first step to its last; the others may change between sittings."""
+"""Beginnings of the settings that a run keeps from its first step to its last; the others may change."""
 
 
 def prepare(config: Config, run: RunDirectory) -> tuple[Corpus, TrainingData]:
@@ -133,10 +133,8 @@ def _seed(*numbers: int) -> int:
 def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:
     """Refuse to go on with a run whose data or model has been changed under it."""
     way_out = "Train it in a new folder (run_dir=...), or delete this one."
-    old = dataclasses.asdict(run.config())
-    new = dataclasses.asdict(config)
-    for key in FIXED:
-        for name, before, now in _differences(key, _get(old, key), _get(new, key)):
+    for name, (before, now) in changed_settings(run.config(), config).items():
+        if name.startswith(FIXED):
             raise UserError(f"{run.path} was begun with {name}={before}, now it is {now}. {way_out}")
     if run.report().get("fingerprint") != corpus.report["fingerprint"]:
         raise UserError(f"{run.path} was begun with other training pairs or weights. {way_out}")
@@ -144,15 +142,9 @@ def _check_unchanged(config: Config, corpus: Corpus, run: RunDirectory) -> None:
 
 def _check_same_model(config: Config, base: RunDirectory) -> None:
     """Refuse to start from weights that fit another model; dropout may be another."""
-    for name, before, now in _differences("model", vars(base.config().model), vars(config.model)):
-        if "dropout" not in name:
+    for name, (before, now) in changed_settings(base.config(), config).items():
+        if name.startswith("model.") and "dropout" not in name:
             raise UserError(f"train.init_from: {base.path} has {name}={before}, here it is {now}")
-
-
-def _get(settings: dict[str, Any], key: str) -> Any:
-    for part in key.split("."):
-        settings = settings[part]
-    return settings
 
 
 def _differences(name: str, before: Any, now: Any) -> Iterable[tuple[str, Any, Any]]:
