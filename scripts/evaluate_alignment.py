@@ -34,8 +34,7 @@ def main() -> None:
 
     from translator.checkpoint import RunDirectory
     from translator.corpus import load_corpus, read_pairs
-    from translator.inspection import alignment
-    from translator.inspection.figures import draw_curves, save
+    from translator.inspection import alignment, curves, figures
     from translator.inspection.model_one import ModelOne
     from translator.preparation import cache_folder
 
@@ -67,11 +66,11 @@ def main() -> None:
     for name, row in rows.items():
         print(f"{name:<66} {row.error_rate:6.1f} {row.precision:9.1f} {row.recall:6.1f}")
 
-    curves = None
+    learning = None
     if args.checkpoints:
-        curves = alignment.learning_curves(directory, pairs, gold, best)
-        save(draw_curves(curves), directory.path / "attention" / "alignment-curves.png")
-    directory.save_alignment(best, rows, curves)
+        learning = alignment.learning_curves(directory, pairs, gold, best)
+        figures.save(curves.draw_alignment(learning), directory.path / "attention" / "alignment-curves.png")
+    directory.save_alignment(best, rows, learning)
     if args.out:
         links = [pair.links(best.measure, best.reading, best.layer, best.head) for pair in aligned]
         args.out.write_text("".join(alignment.pharaoh(one) + "\n" for one in links), encoding="utf-8")

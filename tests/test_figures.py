@@ -17,9 +17,9 @@ from matplotlib.font_manager import FontProperties
 from pypdf import PdfReader
 
 from tests.toy import ToyRun
+from translator.inspection.curves import draw_alignment
 from translator.inspection.figures import (
     FONT,
-    draw_curves,
     draw_head,
     draw_heads,
     draw_three,
@@ -213,7 +213,7 @@ def test_drawing_changes_nothing_for_others(tmp_path: Path) -> None:
 
 def test_curves(tmp_path: Path) -> None:
     curves = {"step": [0.0, 10.0], "error_rate": [80.0, 9.0], "entropy": [2.0, 0.3], "mark_share": [0.0, 0.1]}
-    figure = draw_curves(curves)
+    figure = draw_alignment(curves)
     for axes, name in zip(figure.axes, ("error_rate", "entropy", "mark_share"), strict=True):
         [line] = axes.get_lines()
         assert np.array_equal(line.get_xydata(), np.transpose([curves["step"], curves[name]]))

@@ -27,7 +27,8 @@ VALUES_UP_TO = 20  # cells a side; in larger maps the numbers would not be reada
 
 
 @cache
-def _font(size: float) -> FontProperties:
+def font(size: float) -> FontProperties:
+    """The bundled font, in points."""
     return FontProperties(fname=str(FONT), size=size)
 
 
@@ -94,7 +95,7 @@ def draw_three(maps: AttentionMaps, layer: int, head: int) -> Figure:
         axes = figure.add_subplot(grid[number])
         rows, columns = _labels(maps, kind, short=True)
         _draw_large(axes, parts[kind][places[kind]], rows, columns)
-        axes.set_xlabel(_place(kind, *places[kind]), fontproperties=_font(11))
+        axes.set_xlabel(_place(kind, *places[kind]), fontproperties=font(11))
     sizes = max(weights.shape[-2] for weights in parts.values()), sum(widths)
     return _finish(figure, maps, _large(sizes), "rows: English piece; Korean piece predicted")
 
@@ -107,23 +108,6 @@ def draw_history(maps: AttentionMaps, layer: int, head: int) -> Figure:
     return _draw_grid(
         maps, "cross", panels, min(len(panels), 6), f"{_place('cross', layer, head)}, while learning"
     )
-
-
-def draw_curves(curves: dict[str, list[float]]) -> Figure:
-    """What `learning_curves` gives, each against the training step."""
-    names = {"error_rate": "alignment error rate, %", "entropy": "entropy, nats", "mark_share": "share on </s>"}
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    for number, (key, title) in enumerate(names.items(), start=1):
-        axes = figure.add_subplot(1, len(names), number)
-        axes.plot(curves["step"], curves[key], color="#08519c", marker="o", markersize=4)
-        axes.set_ylim(bottom=0)
-        axes.set_title(title, fontproperties=_font(11))
-        axes.set_xlabel("training step", fontproperties=_font(10))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e0e0e0", linewidth=0.8)
-        for tick in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-            tick.set_fontproperties(_font(9))
-    return figure
 
 
 def _place(kind: Kind, layer: int, head: int) -> str:
@@ -155,15 +139,15 @@ def _draw(axes: Axes, weights: Array) -> None:
 def _draw_large(axes: Axes, weights: Array, rows: Sequence[str], columns: Sequence[str]) -> None:
     """A map with readable labels, and the numbers in its cells if it is not too large."""
     _draw(axes, weights)
-    axes.set_xticks(range(len(columns)), columns, fontproperties=_font(12), rotation=45, ha="left",
+    axes.set_xticks(range(len(columns)), columns, fontproperties=font(12), rotation=45, ha="left",
                     rotation_mode="anchor")  # fmt: skip
-    axes.set_yticks(range(len(rows)), rows, fontproperties=_font(12))
+    axes.set_yticks(range(len(rows)), rows, fontproperties=font(12))
     if max(weights.shape) <= VALUES_UP_TO:
         for row, column in np.ndindex(weights.shape):
             weight = weights[row, column]
             colour = "white" if weight > 0.55 else "#333333" if weight >= 0.005 else "#b8c4d0"
             text = f"{weight:.2f}" if weight else ""  # exactly 0 is masked
-            axes.text(column, row, text, ha="center", va="center", fontproperties=_font(9), color=colour)
+            axes.text(column, row, text, ha="center", va="center", fontproperties=font(9), color=colour)
 
 
 def _large(shape: tuple[int, ...]) -> tuple[float, float]:
@@ -181,11 +165,11 @@ def _draw_grid(
     for number, (name, weights) in enumerate(panels):
         axes = figure.add_subplot(down, across, number + 1)
         _draw(axes, weights)
-        axes.set_title(name, fontproperties=_font(9))
+        axes.set_title(name, fontproperties=font(9))
         top, left = number < across, number % across == 0
-        axes.set_xticks(range(len(columns)), columns if top else [""] * len(columns), fontproperties=_font(7),
+        axes.set_xticks(range(len(columns)), columns if top else [""] * len(columns), fontproperties=font(7),
                         rotation=90)  # fmt: skip
-        axes.set_yticks(range(len(rows)), rows if left else [""] * len(rows), fontproperties=_font(7))
+        axes.set_yticks(range(len(rows)), rows if left else [""] * len(rows), fontproperties=font(7))
     inches = (
         1.2 + across * (0.4 + SMALL_CELL * len(columns)),
         1.6 + down * (0.4 + SMALL_CELL * len(rows)),
@@ -196,7 +180,7 @@ def _draw_grid(
 def _finish(figure: Figure, maps: AttentionMaps, inches: tuple[float, float], title: str) -> Figure:
     """Give a figure its title and its size, which the title may widen."""
     text = figure.suptitle(
-        f"{label(maps.source.text)}\n{label(maps.target.text)}\n{title}", fontproperties=_font(13)
+        f"{label(maps.source.text)}\n{label(maps.target.text)}\n{title}", fontproperties=font(13)
     )
     width = text.get_window_extent().width / figure.dpi
     figure.set_size_inches(max(inches[0], width + 0.4), inches[1])
