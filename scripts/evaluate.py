@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from translator.errors import UserError, run
+from translator.errors import run
 
 if TYPE_CHECKING:
     from translator.corpus import Pair
@@ -32,8 +32,6 @@ def main() -> None:
     parser.add_argument("--details", action="store_true", help="also scores by length, best and worst sentences")
     parser.add_argument("--json", type=Path, help="also write everything to this file")
     args = parser.parse_args()
-    if args.beam < 1:
-        raise UserError(f"--beam must be at least 1, not {args.beam}")
 
     from translator.corpus import read_pairs
     from translator.evaluation import details, summary, to_json

@@ -12,10 +12,9 @@ RUN/alignment.json keeps the outcome; export_attention.py then shows that head f
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from translator.errors import UserError, run
+from translator.errors import UserError, run, warn
 
 
 def main() -> None:
@@ -45,8 +44,7 @@ def main() -> None:
         valid = read_pairs(args.valid_data)
         scores = alignment.head_scores(alignment.align(*parts, valid), alignment.read_gold(args.valid_gold, valid))
         best = min(scores, key=lambda head: scores[head].error_rate)
-        print(f"{args.valid_data}, {len(valid)} pairs, alignment error rate (%) of each head:\n")
-        print(alignment.head_table(scores), end="\n\n")
+        print(f"{args.valid_data}, {len(valid)} pairs:\n\n{alignment.head_table(scores)}\n")
     if best is None:
         raise UserError(f"{args.run}: training has chosen no head yet; give --valid-data and --valid-gold")
 
@@ -61,10 +59,8 @@ def main() -> None:
         counted = ModelOne(load_corpus(config.data, cache_folder(config)).train).align(pairs)
         rows["IBM model 1, learnt from the training pairs"] = alignment.score_alignment(counted, gold)
     except UserError as error:
-        print(f"IBM model 1 is left out: {error}", file=sys.stderr)
-    print(f"{'':<66}    AER precision recall")
-    for name, row in rows.items():
-        print(f"{name:<66} {row.error_rate:6.1f} {row.precision:9.1f} {row.recall:6.1f}")
+        warn(f"IBM model 1 is left out: {error}")
+    print(alignment.score_table(rows))
 
     learning = None
     if args.checkpoints:
@@ -72,8 +68,8 @@ def main() -> None:
         figures.save(curves.draw_alignment(learning), directory.path / "attention" / "alignment-curves.png")
     directory.save_alignment(best, rows, learning)
     if args.out:
-        links = [pair.links(best.measure, best.reading, best.layer, best.head) for pair in aligned]
-        args.out.write_text("".join(alignment.pharaoh(one) + "\n" for one in links), encoding="utf-8")
+        links = "".join(alignment.pharaoh(pair.links(best)) + "\n" for pair in aligned)
+        args.out.write_text(links, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,20 +8,21 @@
 For one sentence: NAME.html, a page to open in a browser and walk through; NAME.attn.json and NAME.attn.npz (all
 the numbers, docs/attention-bundle.md), .csv, .align (hard links, Pharaoh), .bertviz.json, and pictures as PNG, SVG
 and PDF. For a file, a sentence a line: the numbers of each without details, and index.json, which lists them.
+
+The large pictures and the links are of the head that aligns best, unless --layer and --head name another. A step
+counts for the word that it --reading "predicts" or "reads", by --measure "weights" or "norms", as aligns best.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import sys
 from pathlib import Path
 
 from translator.errors import UserError, run
 
 
-def main() -> None:
-    """Parse the arguments, compute the maps, write them."""
+def parse() -> argparse.Namespace:
+    """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run directory, such as runs/everyday")
     text = parser.add_mutually_exclusive_group(required=True)
@@ -30,58 +31,50 @@ def main() -> None:
     parser.add_argument("--target", help="a Korean translation to look at instead of the model's own")
     parser.add_argument("--beam", type=int, default=1, help="hypotheses kept at each step; 1 is greedy (default)")
     parser.add_argument("--checkpoints", choices=["all"], help="look with every snapshot of the run too")
-    parser.add_argument("--layer", type=int, help="decoder layer of the large pictures, from 1; default: the one "
-                        "that aligns best")  # fmt: skip
+    parser.add_argument("--layer", type=int, help="decoder layer of the large pictures and the links, from 1")
     parser.add_argument("--head", type=int, help="its head, from 1")
-    parser.add_argument("--reading", choices=["predicts", "reads"], help="the word a step counts for in links and "
-                        "the word picture, that predicted or read; default: what aligns best")  # fmt: skip
-    parser.add_argument("--measure", choices=["weights", "norms"], help="what links are made from; default: what "
-                        "aligns best")  # fmt: skip
+    parser.add_argument("--reading", choices=["predicts", "reads"], help="the word a step counts for")
+    parser.add_argument("--measure", choices=["weights", "norms"], help="what links are made from")
     parser.add_argument("--links", choices=["argmax", "mutual", "threshold"], default="argmax", help="each Korean "
                         "word to the English one it looks at most (default), only where that looks back, or to "
                         "all that have a quarter of its look")  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder to write to; default: RUN/attention")
     args = parser.parse_args()
-    if args.beam < 1:
-        raise UserError(f"--beam must be at least 1, not {args.beam}")
     if (args.layer is None) != (args.head is None):
         raise UserError("--layer and --head go together")
     if args.input and (args.target is not None or args.checkpoints):
         raise UserError("--target and --checkpoints go with --source, not with --input")
+    return args
+
+
+def main() -> None:
+    """Compute the maps, write them."""
+    args = parse()
 
     from translator.checkpoint import RunDirectory
     from translator.inspection.exports import file_name, read_sentences, write_bundle, write_sentences
     from translator.inspection.history import add_history
-    from translator.inspection.maps import describe
-    from translator.scoring import AligningHead
+    from translator.inspection.maps import chosen_head
+    from translator.lines import name_unknown_words
     from translator.translate import Translator
 
     translator = Translator.load(args.run)
-    sizes = describe(translator.model)
-    layers, heads = sizes["decoder_layers"], sizes["heads"]
-    best = translator.aligning_head or AligningHead(layers - 1, 0)
-    if args.layer is not None:
-        best = dataclasses.replace(best, layer=args.layer - 1, head=args.head - 1, chosen_by="hand")
-    best = dataclasses.replace(best, reading=args.reading or best.reading, measure=args.measure or best.measure)
-    if not (0 <= best.layer < layers and 0 <= best.head < heads):
-        raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")
-    translator.aligning_head = best
+    wanted = args.layer, args.head, args.reading, args.measure
+    translator.aligning_head = best = chosen_head(translator.model, translator.aligning_head, *wanted)
     out = args.out or Path(args.run) / "attention"
     if args.input:
         sentences = read_sentences(args.input)
         maps = (translator.attention(*sentence, args.beam, details=False) for sentence in sentences)
         print(f"{write_sentences(maps, out, args.links)} lists {len(sentences)} sentences")
         return
-    if unknown := translator.unknown_words(args.source):
-        print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
+    name_unknown_words(translator, [args.source])
     found = translator.attention(args.source, args.target, args.beam)
     if args.checkpoints:
         add_history(found, RunDirectory.open(args.run))
     files = write_bundle(found, out, file_name(found.source.text), args.links)
     print(f"{found.source.text}  →  {found.target.text}   (log-probability {found.logprobs.sum():.2f})")
     print(f"cross-attention of layer {best.layer + 1}, head {best.head + 1} is the large picture; in {out}:")
-    for file in files:
-        print(f"  {file.name}")
+    print(*(f"  {file.name}" for file in files), sep="\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ N lines in give N lines out, empty ones included. Words that training never held
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from itertools import islice
 from pathlib import Path
@@ -54,7 +53,7 @@ def main() -> None:
     from tqdm import tqdm
 
     from translator.decoding import Search
-    from translator.lines import read, resume, translated
+    from translator.lines import read, translated, writing
     from translator.prompt import Prompt
     from translator.translate import Translator
 
@@ -62,11 +61,7 @@ def main() -> None:
     search = Search(beam=max(args.beam, args.nbest))
     if not (args.text or args.input or args.output) and sys.stdin.isatty():
         return Prompt(translator, Path(args.run), search, args.nbest).loop()
-    with contextlib.ExitStack() as files:
-        done, output = resume(args.output) if args.resume else 0, sys.stdout
-        if args.output:  # a line at a time, so that a stopped run leaves what it has done
-            mode = "a" if args.resume else "w"
-            output = files.enter_context(open(args.output, mode, 1, encoding="utf-8", newline="\n"))
+    with writing(args.output, args.resume) as (output, done):
         lines = args.text or read(args.input, args.errors)
         found = translated(translator, islice(lines, done, None), search, done + 1, not args.quiet)
         bar = None if args.output and not args.quiet else True  # None: where there is a terminal

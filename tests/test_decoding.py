@@ -28,6 +28,7 @@ from translator.decoding import (
     next_logprobs,
     write,
 )
+from translator.errors import UserError
 from translator.model import Transformer
 from translator.tokenizer import BOS, EOS, PAD, UNK
 from translator.translate import Translator
@@ -220,7 +221,7 @@ def test_length_limit_and_penalty() -> None:
     "options", [{"beam": 0}, {"beam": 2, "temperature": 1.0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_k": -1}]
 )
 def test_searches_that_cannot_be(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(UserError, match="must"):
         Search(**options)
 
 

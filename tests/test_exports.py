@@ -58,7 +58,7 @@ def test_the_links_are_those_of_the_aligner(maps: AttentionMaps, toy_run: ToyRun
     for best in (AligningHead(0, 1), AligningHead(1, 0, "reads", "norms")):
         maps.best = best
         links = best_links(maps)
-        assert links == aligned.links(best.measure, best.reading, best.layer, best.head)
+        assert links == aligned.links(best)
         assert {korean for _, korean in links} == {0, 1, 3, 4, 5}  # not the comma, not the full stop
         weights = aligned.maps[best.measure, best.reading][best.layer, best.head]
         for method in get_args(Method):

@@ -62,9 +62,9 @@ class Search:
     def __post_init__(self) -> None:
         """Check what the types cannot."""
         if self.beam < 1 or (self.beam > 1 and self.temperature > 0):
-            raise ValueError("beam must be at least 1, and 1 where pieces are drawn (temperature above 0)")
+            raise UserError(f"beam is {self.beam}; it must be at least 1, and exactly 1 with a temperature")
         if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
-            raise ValueError("temperature and top_k must not be negative; top_p must be above 0, at most 1")
+            raise UserError("temperature and top_k must not be negative; top_p must be above 0, at most 1")
 
 
 GREEDY = Search()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 from translator.decoding import Hypothesis, Search
 from translator.errors import UserError
@@ -39,6 +41,13 @@ def decoded(lines: Iterable[bytes], name: str, errors: str = "strict") -> Iterat
             ) from None
 
 
+def name_unknown_words(translator: Translator, texts: Iterable[str]) -> None:
+    """Tell standard error of words that training never held: a small model answers them with fluent nonsense."""
+    unknown = dict.fromkeys(word for text in texts for word in translator.unknown_words(text))
+    if unknown:
+        print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
+
+
 def translated(
     translator: Translator, lines: Iterable[str], search: Search, start: int = 1, notes: bool = True
 ) -> Iterator[tuple[int, str, list[Hypothesis]]]:
@@ -50,9 +59,8 @@ def translated(
     numbered = enumerate(lines, start)
     while chunk := list(islice(numbered, CHUNK)):
         texts = [text for _, text in chunk]
-        unknown = dict.fromkeys(word for text in texts for word in translator.unknown_words(text))
-        if notes and unknown:
-            print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
+        if notes:
+            name_unknown_words(translator, texts)
         for (number, text), found in zip(chunk, translator.hypotheses(texts, search), strict=True):
             if notes and len(translator.parts(text)) > 1:
                 print(f"line {number}: more than {LONGEST} pieces, translated in parts", file=sys.stderr)
@@ -72,3 +80,15 @@ def resume(output: Path) -> int:
                 whole, lines = whole + len(line), lines + 1
         file.truncate(whole)
     return lines
+
+
+@contextmanager
+def writing(output: Path | None, going_on: bool) -> Iterator[tuple[TextIO, int]]:
+    """A file to write to a line at a time, so that a stopped run leaves what it has done, or standard output; and
+    how many lines it holds already, if the run is `going_on`."""
+    if output is None:
+        yield sys.stdout, 0
+        return
+    done = resume(output) if going_on else 0
+    with open(output, "a" if going_on else "w", buffering=1, encoding="utf-8", newline="\n") as file:
+        yield file, done

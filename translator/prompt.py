@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from translator.decoding import Search
+from translator.lines import name_unknown_words
 from translator.translate import Translator
 
 HELP = """\
@@ -61,8 +61,7 @@ class Prompt:
 
     def answer(self, text: str) -> None:
         """Translate one line and print it, piece by piece where the search is greedy."""
-        if unknown := self.translator.unknown_words(text):
-            print(f"not in the training data: {', '.join(unknown)}", file=sys.stderr)
+        name_unknown_words(self.translator, [text])
         self.last = text
         if self.nbest == 1 and self.search.beam == 1 and self.translator.exported is None:
             shown = ""

@@ -94,9 +94,10 @@ class AlignedPair:
     entropy: Array  # L H, of the piece map: nats, mean over the steps
     mark_share: Array  # L H, of the piece map: the share on </s>, mean over the steps
 
-    def links(self, measure: Measure, reading: Reading, layer: int, head: int) -> Links:
+    def links(self, head: AligningHead) -> Links:
         """Hard links of one head, by argmax."""
-        return hard_links(self.maps[measure, reading][layer, head], self.english, self.korean)
+        weights = self.maps[head.measure, head.reading][head.layer, head.head]
+        return hard_links(weights, self.english, self.korean)
 
 
 def hard_links(
@@ -206,12 +207,9 @@ def pharaoh(links: Links) -> str:
 def head_scores(aligned: Sequence[AlignedPair], gold: Sequence[Gold]) -> dict[AligningHead, AlignmentScore]:
     """The score of every layer, head, measure and reading by itself."""
     layers, heads = aligned[0].maps["weights", "predicts"].shape[:2]
-    return {
-        AligningHead(layer, head, reading, measure, BY_GOLD): score_alignment(
-            [pair.links(measure, reading, layer, head) for pair in aligned], gold
-        )
-        for measure, reading, layer, head in product(MEASURES, READINGS, range(layers), range(heads))
-    }
+    places = product(MEASURES, READINGS, range(layers), range(heads))
+    every = [AligningHead(layer, head, reading, measure, BY_GOLD) for measure, reading, layer, head in places]
+    return {head: score_alignment([pair.links(head) for pair in aligned], gold) for head in every}
 
 
 def learning_curves(
@@ -223,20 +221,19 @@ def learning_curves(
     place = head.layer, head.head
     for step, name in directory.snapshots():
         aligned = align(directory.load_model(name), english, korean, pairs)
-        links = [pair.links(head.measure, head.reading, *place) for pair in aligned]
         curves["step"].append(step)
-        curves["error_rate"].append(score_alignment(links, gold).error_rate)
+        curves["error_rate"].append(score_alignment([pair.links(head) for pair in aligned], gold).error_rate)
         curves["entropy"].append(float(np.mean([pair.entropy[place] for pair in aligned])))
         curves["mark_share"].append(float(np.mean([pair.mark_share[place] for pair in aligned])))
     return curves
 
 
 def head_table(scores: dict[AligningHead, AlignmentScore]) -> str:
-    """Error rates as text: layers down, heads across, a block for each measure and reading."""
+    """Error rates in per cent as text: layers down, heads across, a block for each measure and reading."""
     layers, heads = (max(getattr(place, axis) for place in scores) + 1 for axis in ("layer", "head"))
     blocks = list(product(MEASURES, READINGS))
     width = max(7 * heads, 18)
-    lines = ["          " + "   ".join(f"{f'{measure}, {reading}':>{width}}" for measure, reading in blocks)]
+    lines = ["AER       " + "   ".join(f"{f'{measure}, {reading}':>{width}}" for measure, reading in blocks)]
     for layer in range(layers):
         cells = [
             "".join(
@@ -245,6 +242,13 @@ def head_table(scores: dict[AligningHead, AlignmentScore]) -> str:
             for measure, reading in blocks
         ]
         lines.append(f"layer {layer + 1:<3} " + "   ".join(f"{cell:>{width}}" for cell in cells))
+    return "\n".join(lines)
+
+
+def score_table(scores: dict[str, AlignmentScore]) -> str:
+    """Error rate, precision and recall as text, a line a name."""
+    lines = [f"{'':<66}    AER precision recall"]
+    lines += [f"{name:<66} {s.error_rate:6.1f} {s.precision:9.1f} {s.recall:6.1f}" for name, s in scores.items()]
     return "\n".join(lines)
 
 

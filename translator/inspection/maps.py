@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -329,6 +329,26 @@ def look(model: Transformer, source: Sequence[int], target: Sequence[int], detai
             found[f"{side}.positions"] = embedding.positions[: ids.size(1)]
         found["source.states"] = memory.states[0]
     return {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+
+
+def chosen_head(
+    model: Transformer,
+    found: AligningHead | None,
+    layer: int | None = None,
+    head: int | None = None,
+    reading: Reading | None = None,
+    measure: Measure | None = None,
+) -> AligningHead:
+    """The head to show first: the one that was `found` (without one the first of the last layer), but for what a
+    reader asks for instead; `layer` and `head` are counted from 1, and given together."""
+    sizes = describe(model)
+    layers, heads = sizes["decoder_layers"], sizes["heads"]
+    best = found or AligningHead(layers - 1, 0)
+    if layer is not None and head is not None:
+        best = replace(best, layer=layer - 1, head=head - 1, chosen_by="hand")
+    if not (0 <= best.layer < layers and 0 <= best.head < heads):
+        raise UserError(f"this model has decoder layers 1 to {layers} with heads 1 to {heads}")
+    return replace(best, reading=reading or best.reading, measure=measure or best.measure)
 
 
 def describe(model: Transformer) -> dict[str, Any]:
