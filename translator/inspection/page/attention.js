@@ -50,7 +50,7 @@ export function follow(kind, layer, head, query) {
 }
 
 /** The largest difference between the page's and the model's own numbers in one head: of weights, and of Σ α v. */
-export function difference(kind, layer, head) {
+function difference(kind, layer, head) {
   const weights = matrix(`${kind}.weights`, layer, head);
   const mixed = matrix(`${kind}.heads`, layer, head);
   const largest = { weights: 0, mixed: 0 };

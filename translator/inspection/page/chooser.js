@@ -37,7 +37,7 @@ export function headGrid(kind, { note = null, name = "head" } = {}) {
 }
 
 /** The queries in their order; a decoder step shows the piece it reads and, below, the one it predicts. */
-export function queryChoice() {
+function queryChoice() {
   const target = KINDS[state.kind].queries === "target";
   const items = queryPieces(state.kind).map((piece, i) => [
     i,

@@ -12,7 +12,7 @@ export function readPalette() {
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 /** 0 is the empty cell, 1 the accent, −1 its opposite. */
-export function colour(x) {
+function colour(x) {
   const t = Math.min(Math.abs(x), 1);
   const end = x < 0 ? palette.negative : palette.accent;
   return palette.cell.map((c, i) => Math.round(c + t * (end[i] - c)));

@@ -95,7 +95,7 @@ function inline(element, box, x, y, opacity) {
 }
 
 /** The page, as it is laid out, as an SVG file's text. */
-export function pageAsSvg() {
+function pageAsSvg() {
   const page = document.getElementById("page");
   const [width, height] = [page.scrollWidth, page.scrollHeight];
   const font = getComputedStyle(document.body);

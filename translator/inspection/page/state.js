@@ -9,7 +9,7 @@ import { KINDS, has, layers, manifest, matrix, sizes } from "./data.js";
 const views = () => ["overview", "head", "walk", "matrix", "whatif", ...(manifest.history ? ["training"] : []), "check"];
 export let VIEWS = views();
 export const STEPS = 8;
-export const FLAGS = ["words", "norms", "unmarked", "reads", "lines"];
+const FLAGS = ["words", "norms", "unmarked", "reads", "lines"];
 
 const best = manifest.best ?? { layer: manifest.model.decoder_layers - 1, head: 0, reading: "predicts" };
 

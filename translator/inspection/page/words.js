@@ -18,7 +18,7 @@ function units(sentence, pieces, merged) {
 }
 
 /** The rows and columns of an attention; a decoder row counts for the piece it predicts or for the one it reads. */
-export function axes(kind, { merged = false, reading = "predicts" } = {}) {
+function axes(kind, { merged = false, reading = "predicts" } = {}) {
   const english = manifest.source.pieces.map((_, i) => i);
   const steps = manifest.target.pieces.slice(1).map((_, i) => i);
   const side = (name, shift) => (name === "source" ? units(manifest.source, english, merged) : units(manifest.target, steps.map((i) => i + shift), merged));
