@@ -1,10 +1,11 @@
-"""Imports go one way, so that the files can be read in order."""
+"""Imports go one way, so that the files can be read in order, and all is small enough to be read."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,37 @@ def test_a_script_stands_alone(script: Path) -> None:
     assert script.stem not in sys.stdlib_module_names
     tops = {i.split(".")[0] for i in imports(script)}
     assert not tops & {"scripts", *(other.stem for other in SCRIPTS)}
+
+
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}  # fmt: skip
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines of a file that are neither blank nor comment nor docstring."""
+    expressions = [node.value for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Expr)]
+    texts = [node for node in expressions if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    documentation = {line for text in texts for line in range(text.lineno, (text.end_lineno or 0) + 1)}
+    with open(path, "rb") as file:
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in NO_CODE]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - documentation)
+
+
+def test_lines_of_code_are_counted(tmp_path: Path) -> None:
+    text = '"""What\nit does."""\n\nx = (  # why\n    1\n)\n"""What x is."""\n# a remark\ny = """a\nb"""\n'
+    (tmp_path / "x.py").write_text(text, encoding="utf-8")
+    assert lines_of_code(tmp_path / "x.py") == 5
+
+
+def test_it_can_be_read_in_an_evening() -> None:
+    path = ORDER[: ORDER.index("translate") + 1]  # from a configuration to a translation
+    inside = {name for name in ORDER if name.startswith("inspection.")}
+    assert sum(lines_of_code(MODULES[name]) for name in path if name not in {*inside, "export"}) < 3000
+    assert sum(lines_of_code(MODULES[name]) for name in inside) < 1500
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_short(script: Path) -> None:
+    assert lines_of_code(script) < 60
