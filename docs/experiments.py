@@ -229,7 +229,7 @@ def draw(panels: list[tuple[str, AttentionMaps, Kind]]) -> Figure:
         )
         axes.set_yticks(range(len(rows)), [figures.label(piece) for piece in rows], fontproperties=font)
         axes.set_title(f"{title}\n{figures.NAMES[kind]}, layer {layer + 1}, head {head + 1}", fontproperties=font)
-    figure.set_size_inches(across * (1.2 + 0.16 * longest[1]), down * (1.2 + 0.16 * longest[0]))
+    figure.set_size_inches(across * (1.2 + 0.16 * longest[1]), down * (1.7 + 0.16 * longest[0]))
     return figure
 
 
