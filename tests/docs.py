@@ -64,13 +64,14 @@ class Rule:
     why: str
 
 
+SHORT = "train.max_steps=20 validation.decode_size=20"
 RULES = [
     Rule(r"^make demo( PIP_ARGS=.*)?$", "make -o .venv/core.done demo", "all is installed; trained before"),
     Rule(r"^make (test|test-slow|docs-check|lint)$", r"make -n \1", "CI runs it"),
     Rule(r"^(\S*python -m pytest)$", r"\1 --collect-only -q", "CI runs it"),
     Rule(r"^python3 -m venv|\bpip install\b", None, "wants the network; `make test` has installed the same"),
     Rule(r"^torchrun ", None, "wants several GPUs; tests/test_distributed.py trains with two processes"),
-    Rule(r"^(\S*python scripts/train\.py (?!configs/everyday\.yaml$).*)$", r"\1 train.max_steps=20", "minutes"),
+    Rule(r"^(\S*python scripts/train\.py (?!configs/everyday\.yaml$).*)$", rf"\1 {SHORT}", "trains for minutes"),
     Rule(r"^python scripts/translate\.py runs/everyday$", r"echo Hello. | \g<0>", "a prompt wants a terminal"),
     Rule(r"^python scripts/serve\.py runs/everyday$", r"\g<0> --port 0", "asked for its page, then stopped"),
 ]
