@@ -2,18 +2,20 @@
 #   PYTHON=python3.12   the Python (3.11 or newer) that makes the virtual environment
 #   PIP_ARGS="..."      more arguments for pip, e.g. --extra-index-url https://download.pytorch.org/whl/cpu
 #   RUN=runs/mine       another folder for the demo's run
+#   DEMO_RUN=runs/mine  a trained demo for docs-check, which else trains its own
 PYTHON ?= python3
 PIP_ARGS ?=
 RUN ?= runs/everyday
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint clean
+.PHONY: help setup demo test test-slow docs-check lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install, train on the bundled corpus, translate, draw the attention (about 8 minutes on 2 cores)"
 	@echo "make test       install with the development tools and run the tests (under 4 minutes)"
-	@echo "make test-slow  the long tests, a whole training among them"
+	@echo "make test-slow  the long tests, a whole training and docs-check among them"
+	@echo "make docs-check run every command of the documentation (a whole training, or DEMO_RUN=runs/everyday)"
 	@echo "make lint       ruff and mypy"
 	@echo "make clean      remove .venv and caches (runs/ stays)"
 
@@ -39,6 +41,9 @@ test: .venv/all.done
 
 test-slow: .venv/all.done
 	$(BIN)/python -m pytest -m slow --timeout=1200
+
+docs-check: .venv/all.done
+	$(BIN)/python -m pytest -m "slow or not slow" --timeout=1200 tests/test_docs.py
 
 lint: .venv/all.done
 	$(BIN)/ruff check .

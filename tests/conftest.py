@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import hypothesis
 import pytest
 import torch
 
-from tests.toy import ToyRun, run_script, toy_pairs, toy_yaml
+from tests.toy import ROOT, ToyRun, run_script, toy_pairs, toy_yaml
 from translator.config import TokenizerConfig
 from translator.tokenizer import Tokenizer
 
@@ -40,6 +43,18 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     done = run_script("train.py", config)
     assert done.returncode == 0, done.stderr.decode()
     return ToyRun(config, Path(folder / "run"), toy_pairs(), done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of `make demo`, trained in some minutes: all of its epochs, however busy the machine is. A run that
+    the variable DEMO_RUN names is copied instead; were its settings others, training would refuse it."""
+    run = tmp_path_factory.mktemp("demo") / "run"
+    if trained := os.environ.get("DEMO_RUN"):
+        shutil.copytree(trained, run)
+    command = ["scripts/train.py", "configs/everyday.yaml", f"run_dir={run}", "train.max_minutes=20"]
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+    return run
 
 
 @pytest.fixture(scope="session")

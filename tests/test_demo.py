@@ -21,25 +21,22 @@ def run(*command: str | Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_the_demo_model_translates_combinations_it_has_never_seen(tmp_path: Path) -> None:
-    trained = tmp_path / "run"
-    train = ["scripts/train.py", "configs/everyday.yaml", f"run_dir={trained}", "train.max_minutes=20"]
-    run(*train)  # all of its epochs, however busy the machine is
+def test_the_demo_model_translates_combinations_it_has_never_seen(demo_run: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "fresh.tsv"
     run("data/everyday/generate.py", "--fresh", "200", "--seed", "20261122", "--out", fresh)
 
     scores = {}
     for name, data in (("test", Path("data/everyday/test.tsv")), ("fresh", fresh)):
         figures = tmp_path / f"{name}.json"
-        run("scripts/evaluate.py", trained, "--data", data, "--json", figures)
+        run("scripts/evaluate.py", demo_run, "--data", data, "--json", figures)
         scores[name] = {k: v["score"] for k, v in json.loads(figures.read_text(encoding="utf-8")).items()}
     print(scores)
     assert scores["test"]["exact match"] >= 85
     assert scores["test"]["chrF++"] >= 94
     assert abs(scores["fresh"]["exact match"] - scores["test"]["exact match"]) <= 5
 
-    again = run(*train)
+    again = run("scripts/train.py", "configs/everyday.yaml", f"run_dir={demo_run}", "train.max_minutes=20")
     assert "trained already" in again
-    assert run("scripts/translate.py", trained, "I am a student.") == "저는 학생이에요.\n"
-    run("scripts/export_attention.py", trained, "--source", "I am a student.")
-    assert (trained / "attention" / "i-am-a-student.cross.png").is_file()
+    assert run("scripts/translate.py", demo_run, "I am a student.") == "저는 학생이에요.\n"
+    run("scripts/export_attention.py", demo_run, "--source", "I am a student.")
+    assert (demo_run / "attention" / "i-am-a-student.cross.png").is_file()
