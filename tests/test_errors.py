@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,8 +31,22 @@ def test_a_file_that_cannot_be_written_is_one_line_too(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as stop:
         run((tmp_path / "absent" / "file").mkdir)
     assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert "absent" in error and error.count("\n") == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'absent' / 'file'}: No such file or directory\n"
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_is_closed_is_an_empty_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, name, None)
+    run(lambda: print(getattr(sys, name).read(), file=getattr(sys, name)))
+
+
+def test_a_name_that_is_no_text_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with pytest.raises(SystemExit):
+        run(raiser(UserError(f"{os.fsdecode('한'.encode('cp949'))}글.tsv: no such file")))
+    terminal.flush()
+    assert terminal.buffer.getvalue().decode() == "error: ??글.tsv: no such file\n"  # type: ignore[attr-defined]
 
 
 def test_ctrl_c_and_bugs() -> None:
