@@ -18,8 +18,8 @@ def test_every_measure_of_every_run_is_drawn(toy_run: ToyRun, tmp_path: Path) ->
     other = tmp_path / "다른 실행"
     other.mkdir()
     (other / "metrics.jsonl").write_text(
-        '{"step": 10, "loss": null, "learning_rate": 0.1}\n{"step": 20, "validation_loss": 2.5}\n{"st',  # torn by a kill
-        encoding="utf-8",
+        '{"step": 10, "loss": null, "learning_rate": 0.1}\n{"step": 20, "validation_loss": 2.5}\n{"st',
+        encoding="utf-8",  # a kill has torn the last line
     )
     figure = draw_runs([toy_run.path, other])
     assert [axes.get_title(loc="left") for axes in figure.axes] == [title for _, title in PANELS]

@@ -58,7 +58,7 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     try:
         values = OmegaConf.from_dotlist(settings)
     except Exception as error:
-        raise UserError(f"command line: not a value YAML can read ({' '.join(str(error).split())})") from None
+        raise UserError(f"command line: not YAML in UTF-8 ({' '.join(str(error).split())})") from None
     config = _merge(OmegaConf.structured(config), values, label="command line", folder=Path())
     if not config.run_dir:
         config.run_dir = str((Path("runs") / path.stem).absolute())

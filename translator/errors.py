@@ -34,7 +34,7 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:  # a file that cannot be read or written
-        reason = f"{error.filename}: {error.strerror}" if error.filename else error
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
         print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
