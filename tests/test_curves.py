@@ -50,4 +50,9 @@ def test_the_script(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["plot_run.py", str(toy_run.path), "--out", str(out)])
         runpy.run_path(str(ROOT / "scripts" / "plot_run.py"), run_name="__main__")
-    assert capsys.readouterr().out == f"{out}\n" and out.read_bytes().startswith(b"\x89PNG")
+        patch.setattr(sys, "argv", [*sys.argv[:-1], str(tmp_path / "curves.txt")])
+        with pytest.raises(SystemExit):
+            runpy.run_path(str(ROOT / "scripts" / "plot_run.py"), run_name="__main__")
+    printed = capsys.readouterr()
+    assert printed.err == f"error: {tmp_path / 'curves.txt'}: pictures are .png, .svg, .pdf\n"
+    assert printed.out == f"{out}\n" and out.read_bytes().startswith(b"\x89PNG")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from translator.errors import UserError, run
 
@@ -49,10 +50,19 @@ def test_a_name_that_is_no_text_can_be_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert terminal.buffer.getvalue().decode() == "error: ??글.tsv: no such file\n"  # type: ignore[attr-defined]
 
 
+def test_a_full_memory_has_a_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(lambda: print(torch.empty(1 << 60)))
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: out of memory; train.accumulate=") and error.count("\n") == 1
+
+
 def test_ctrl_c_and_bugs() -> None:
     with pytest.raises(SystemExit) as stop:
         run(raiser(KeyboardInterrupt()))
     assert stop.value.code == 130
-    with pytest.raises(ZeroDivisionError):
-        run(raiser(ZeroDivisionError()))
+    for bug in (ZeroDivisionError, RuntimeError):
+        with pytest.raises(bug):
+            run(raiser(bug()))
     run(lambda: None)

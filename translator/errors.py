@@ -37,5 +37,10 @@ def run(main: Callable[[], None]) -> None:
         reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
         print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        if "ried to allocate" not in str(error):  # in torch's words for a full memory, on every device
+            raise
+        print("error: out of memory; train.accumulate=4, or a smaller --beam, needs less", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
