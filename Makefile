@@ -7,6 +7,9 @@ PYTHON ?= python3
 PIP_ARGS ?=
 RUN ?= runs/everyday
 BIN := .venv/bin
+# Tells Python where the code is, as seen from .venv: a folder that is renamed goes on working, and a copy of it runs
+# its own code, not that of the first.
+HERE := import os, sysconfig as s; p = s.get_path("purelib"); open(p + "/here.pth", "w").write(os.path.relpath(".", p))
 
 .PHONY: help setup demo test test-slow docs-check lint clean
 .DEFAULT_GOAL := help
@@ -22,14 +25,14 @@ help:
 setup: .venv/core.done
 
 demo: .venv/core.done
-	@$(BIN)/python scripts/train.py configs/everyday.yaml run_dir=$(RUN)
+	@$(BIN)/python scripts/train.py configs/everyday.yaml run_dir="$(RUN)"
 	@echo; echo "== Scores on the test files, none of whose sentences were trained on"
-	@$(BIN)/python scripts/evaluate.py $(RUN) --data data/everyday/test.tsv
-	@$(BIN)/python scripts/evaluate.py $(RUN) --data data/everyday/test_phrases.tsv
+	@$(BIN)/python scripts/evaluate.py "$(RUN)" --data data/everyday/test.tsv
+	@$(BIN)/python scripts/evaluate.py "$(RUN)" --data data/everyday/test_phrases.tsv
 	@echo; echo "== A dozen sentences"
-	@$(BIN)/python scripts/translate.py $(RUN) --input data/everyday/demo.txt --show-source
+	@$(BIN)/python scripts/translate.py "$(RUN)" --input data/everyday/demo.txt --show-source
 	@echo; echo "== Where it looked"
-	@$(BIN)/python scripts/export_attention.py $(RUN) --source "I am a student."
+	@$(BIN)/python scripts/export_attention.py "$(RUN)" --source "I am a student."
 	@echo; echo "Everything is in $(RUN): the model in best/, the tokenizers in tokenizer/, the attention maps in attention/."
 	@echo "Open  $(RUN)/attention/i-am-a-student.html  in a browser and walk through it, and then try"
 	@echo "  $(BIN)/python scripts/translate.py $(RUN) \"My younger brother bought three apples.\""
@@ -46,9 +49,9 @@ docs-check: .venv/all.done
 	$(BIN)/python -m pytest -m "slow or not slow" --timeout=1200 tests/test_docs.py
 
 lint: .venv/all.done
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
@@ -67,4 +70,4 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module: on Debian or Ubuntu install it with: sudo apt install python3-venv"; exit 2; }
 	@echo "Installing into .venv (1.5 GB with the CPU build of torch, several with CUDA; a few minutes) ..."
-	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@rm -rf .venv && $(PYTHON) -m venv .venv && $(BIN)/python -c '$(HERE)'

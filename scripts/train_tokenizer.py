@@ -14,7 +14,7 @@ def main() -> None:
     """Parse the arguments, train what is missing, show how a sentence is cut."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a YAML file of configs/, or your own")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that override the file's")
+    parser.add_argument("settings", nargs="*", default=[], metavar="key=value", help="settings of your own")
     args = parser.parse_args()
 
     from translator.checkpoint import RunDirectory

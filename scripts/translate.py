@@ -22,7 +22,7 @@ def parse() -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run directory, such as runs/everyday")
-    parser.add_argument("text", nargs="*", help="English sentences; none: read standard input, or open a prompt")
+    parser.add_argument("text", nargs="*", default=[], help="English sentences; none: standard input, or a prompt")
     parser.add_argument("--input", type=Path, help="file to translate, a sentence a line, UTF-8")
     parser.add_argument("--output", type=Path, help="file to write, instead of standard output")
     parser.add_argument("--resume", action="store_true", help="go on where a stopped run left --output")

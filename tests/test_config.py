@@ -49,6 +49,26 @@ def test_every_field_has_a_docstring() -> None:
                 assert documented, f"{node.name}.{statement.target.id} has no docstring"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["[자료] x.tsv", "a #1.tsv", "a: b.tsv", "{x}", "null", "12", "a=b.tsv", "-x.tsv", "'", "\u1112\u1161\u11ab"],
+)
+def test_the_name_of_a_file_that_is_there_is_that_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    [source] = load_config(write(tmp_path, ""), [f"data.sources={name}"]).data.sources
+    assert source.path == str(tmp_path / name)
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = load_config(write(tmp_path, "run_dir: ~/runs/x"), ["data.sources=~/x.tsv"])
+    assert config.run_dir == str(tmp_path / "home/runs/x")
+    assert config.data.sources[0].path == str(tmp_path / "home/x.tsv")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_recipe_loads(path: Path) -> None:
     config = load_config(path)
@@ -67,6 +87,8 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("model.widht=8", ["model.widht", "Did you mean: 'width'"]),
         ("modle.width=8", ["modle", "Did you mean: 'model'"]),
+        ("max_steps=8", ["max_steps", "Did you mean: 'train.max_steps'"]),
+        ("test=x.tsv", ["test", "Did you mean: 'data.test'"]),
         ("data.vaildation=x", ["data.vaildation", "Did you mean", "'validation'"]),
         ("model.width=wide", ["model.width", "wide"]),
         ("model.width=64.5", ["model.width", "64.5"]),

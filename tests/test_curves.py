@@ -18,8 +18,8 @@ def test_every_measure_of_every_run_is_drawn(toy_run: ToyRun, tmp_path: Path) ->
     other = tmp_path / "다른 실행"
     other.mkdir()
     (other / "metrics.jsonl").write_text(
-        '{"step": 10, "loss": null, "learning_rate": 0.1}\n{"step": 20, "validation_loss": 2.5}\n',
-        encoding="utf-8",
+        '{"step": 10, "loss": null, "learning_rate": 0.1}\n{"step": 20, "validation_loss": 2.5}\n{"st',
+        encoding="utf-8",  # a kill has torn the last line
     )
     figure = draw_runs([toy_run.path, other])
     assert [axes.get_title(loc="left") for axes in figure.axes] == [title for _, title in PANELS]
@@ -50,4 +50,9 @@ def test_the_script(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["plot_run.py", str(toy_run.path), "--out", str(out)])
         runpy.run_path(str(ROOT / "scripts" / "plot_run.py"), run_name="__main__")
-    assert capsys.readouterr().out == f"{out}\n" and out.read_bytes().startswith(b"\x89PNG")
+        patch.setattr(sys, "argv", [*sys.argv[:-1], str(tmp_path / "curves.txt")])
+        with pytest.raises(SystemExit):
+            runpy.run_path(str(ROOT / "scripts" / "plot_run.py"), run_name="__main__")
+    printed = capsys.readouterr()
+    assert printed.err == f"error: {tmp_path / 'curves.txt'}: pictures are .png, .svg, .pdf\n"
+    assert printed.out == f"{out}\n" and out.read_bytes().startswith(b"\x89PNG")

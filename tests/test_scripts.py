@@ -81,6 +81,7 @@ def test_mistakes_seen_at_once(script: str, arguments: str, wanted: str, toy_run
     [
         ("prepare_corpus.py", "toy.yaml data.sources=absent.tsv", "absent.tsv: no such file"),
         ("train.py", "toy.yml", "Did you mean 'toy.yaml'"),
+        ("train.py", "pairs.tsv", "pairs.tsv: not a YAML file; to train on it: configs/tatoeba.yaml data"),
         ("train.py", "toy.yaml modle.width=3", "Did you mean: 'model'"),
         ("train.py", "toy.yaml model.width=64", "model.width=32, now it is 64"),
         ("translate.py", "absent x", "absent: no run here"),

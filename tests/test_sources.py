@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -20,7 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.toy import ROOT
 from translator.config import SourceConfig
+from translator.config_file import load_config
 from translator.errors import UserError
 from translator.sources import announce_licence, fingerprint, read_source
 
@@ -295,13 +298,24 @@ def test_a_missing_column_in_a_file_of_tabs(tmp_path: Path) -> None:
     assert f"{path}, line 1: 2 columns, 3 or more are wanted" in message
 
 
+def way_out(message: str) -> SourceConfig:
+    """The source that a message says to give on the command line, as it would be read there."""
+    found = re.search("data.sources='(.*?)'", message)
+    assert found
+    [source] = load_config(ROOT / "configs" / "tatoeba.yaml", [f"data.sources={found[1]}"]).data.sources
+    return source
+
+
+def test_more_than_two_columns_have_a_way_out(tmp_path: Path) -> None:
+    message = mistake(write(tmp_path, "".join(f"{en}\t{ko}\t\n" for en, ko in PAIRS)))
+    assert read(way_out(message)) == PAIRS
+
+
 def test_swapped_columns_are_said_so(tmp_path: Path) -> None:
     swapped = [(korean, english) for english, korean in PAIRS]
     message = mistake(write(tmp_path, as_tabs([("Go", "2"), *swapped]), "swapped.tsv"))
     assert message.startswith("swapped.tsv: the columns look swapped") and repr(PAIRS[0][1]) in message
-    assert "source_column" in message and "1 and 0" in message
-    source = SourceConfig(str(tmp_path / "swapped.tsv"), source_column="1", target_column="0")
-    assert read(source)[1:] == PAIRS
+    assert read(way_out(message))[1:] == PAIRS
     for kind in ("flat.csv", "flat.parquet"):
         assert "look swapped" in mistake(write(tmp_path, KINDS[kind](swapped), kind))
     english, korean = (write(tmp_path, "".join(p[i] + "\n" for p in PAIRS), n) for i, n in enumerate(["en", "ko"]))
@@ -322,7 +336,7 @@ def test_swapped_columns_are_said_so(tmp_path: Path) -> None:
     ("name", "good", "bad", "wanted"),
     [
         ("x.tsv", "a\tb", "a", "1 column, not two (english<TAB>korean)"),
-        ("x.tsv", "a\tb", "a\tb\tc", "3 columns, not two (english<TAB>korean); to pick two of them give source"),
+        ("x.tsv", "a\tb", "a\tb\tc", "3 columns, not two (english<TAB>korean); to pick two of them: data."),
         ("x.tsv", "a\tb", "a\tb\t", "3 columns"),
         ("x.csv", "a,b", "a", "1 fields, the header has 2"),
         ("x.csv", "a,b", "a,b,c", "3 fields, the header has 2"),

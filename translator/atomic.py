@@ -15,9 +15,9 @@ from translator.errors import UserError
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Write aside, flush to the disk, rename: `path` is the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
@@ -28,14 +28,15 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
             os.fsync(folder)
             os.close(folder)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise cannot_be_written(path, error) from None
 
 
 def cannot_be_written(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"{path}: cannot be written ({error.strerror}); once that is mended, the same command goes on from the "
-        "last checkpoint"
+        f"{path}: cannot be written ({error.strerror or error}); make room, or name another place (run_dir, "
+        "--out); a training goes on from its last checkpoint by the same command"
     )
 
 
@@ -63,10 +64,7 @@ def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"{folder}: cannot be written ({reason}); make room, or name another place (run_dir, --out)"
-        ) from None
+        raise cannot_be_written(folder, error) from None
 
 
 def _sweep(folder: Path) -> None:

@@ -227,8 +227,8 @@ class RunDirectory:
     def log(self, record: dict[str, object], name: str = "metrics") -> None:
         """Append a line to metrics.jsonl (or another name's)."""
         path = self.path / f"{name}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 file.flush()
@@ -260,8 +260,12 @@ class RunDirectory:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Refuse a second process. The system frees the lock when this one ends, however it ends."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "lock", "w", encoding="utf-8") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(self.path / "lock", "w", encoding="utf-8")  # noqa: SIM115  closed below
+        except OSError as error:
+            raise cannot_be_written(self.path, error) from None
+        with file:
             try:
                 if sys.platform == "win32":
                     import msvcrt

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import operator
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     directory.
     """
     path = Path(path)
+    if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        raise UserError(f"{path}: not a YAML file; to train on it: configs/tatoeba.yaml data.sources={path}")
     try:
         values = OmegaConf.load(path)
     except FileNotFoundError:
@@ -44,13 +48,17 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
         raise UserError(f"{path}: must hold `key: value` lines")
 
     config = _merge(OmegaConf.structured(Config), values, label=str(path), folder=path.parent)
+    settings = []
     for override in overrides or []:
-        if not override.partition("=")[1]:
+        key, equals, value = override.partition("=")
+        if not equals:
             raise UserError(f"command line: '{override}' is not of the form key=value")
+        # The name of a file that is there is that name, whatever YAML would make of its brackets, # and colons.
+        settings.append(f"{key}={json.dumps(value, ensure_ascii=False)}" if os.path.exists(value) else override)
     try:
-        values = OmegaConf.from_dotlist(overrides or [])
+        values = OmegaConf.from_dotlist(settings)
     except Exception as error:
-        raise UserError(f"command line: not a value YAML can read ({' '.join(str(error).split())})") from None
+        raise UserError(f"command line: not YAML in UTF-8 ({' '.join(str(error).split())})") from None
     config = _merge(OmegaConf.structured(config), values, label="command line", folder=Path())
     if not config.run_dir:
         config.run_dir = str((Path("runs") / path.stem).absolute())
@@ -77,8 +85,8 @@ def _merge(tree: DictConfig, values: DictConfig, label: str, folder: Path) -> Co
         if not all(_WITHIN[word](value, limit) for word, limit in limits.items()):
             wanted = " and ".join(f"{word} {limit}" for word, limit in limits.items())
             raise UserError(f"{label}: {name} must be {wanted}, not {value}")
-        if "path" in f.metadata and value:
-            setattr(group, f.name, str((folder / value).absolute()))
+        if "path" in f.metadata and value:  # shells leave the ~ of key=~/pairs.tsv as it is
+            setattr(group, f.name, str((folder / os.path.expanduser(value)).absolute()))
     return config
 
 
@@ -101,8 +109,8 @@ def _explain(error: OmegaConfBaseException, values: DictConfig) -> str:
     """OmegaConf's message as one line with the full key and, for a wrong choice, the near miss."""
     message = str(error).split("\n")[0].rstrip(".").replace("is not Optional", "needs a value")
     key = getattr(error, "full_key", None)
+    groups = {name: group for name, group in vars(Config()).items() if dataclasses.is_dataclass(group)}
     if key is None:  # a group given as a plain value; OmegaConf does not say which
-        groups = {f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.default_factory)}
         key = next((k for k in values if k in groups and not OmegaConf.is_dict(values[k])), None)
         message = f"'{key}' is a group of settings, not a value"
     choices = message.partition("expected one of ")[2]
@@ -110,6 +118,8 @@ def _explain(error: OmegaConfBaseException, values: DictConfig) -> str:
         wrong = message.partition("'")[2].partition("'")[0]
         near = difflib.get_close_matches(wrong, choices.strip("[]").replace("'", "").split(", "), n=1, cutoff=0.4)
         message += f". Did you mean: '{near[0]}'?" if near else ""
+    if homes := [f"{name}.{key}" for name, group in groups.items() if key in vars(group)]:
+        message += f". Did you mean: '{homes[0]}'?"
     return f"{message} (at {key})" if key else message
 
 

@@ -152,7 +152,8 @@ def _from_tabs(path: str, source: SourceConfig) -> Iterator[Record]:
         elif source.source_column and len(cells) <= max(first, second):
             yield number, f"{count}, {max(first, second) + 1} or more are wanted"
         elif not source.source_column and len(cells) != 2:
-            way = "; to pick two of them give source_column: 0, target_column: 1" if len(cells) > 2 else ""
+            picked = f"{{path: {path}, source_column: 0, target_column: 1}}"
+            way = f"; to pick two of them: data.sources='{picked}'" if len(cells) > 2 else ""
             yield number, f"{count}, not two (english<TAB>korean){way}"
         else:
             yield number, (cells[first], cells[second])

@@ -37,7 +37,7 @@ def decoded(lines: Iterable[bytes], name: str, errors: str = "strict") -> Iterat
             yield line.decode("utf-8", errors).rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise UserError(
-                f"{name}, line {number}: not UTF-8 ({error.reason}); --errors replace would go on"
+                f"{name}, line {number}: not UTF-8 ({error.reason}); save it as UTF-8, or add --errors replace"
             ) from None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from translator.inspection.figures import draw_head
 from translator.model import Transformer
 from translator.scoring import aligning_head
 from translator.training import Trainer
@@ -27,6 +26,8 @@ class Samples:
         for english, korean in pairs:
             report.say(f"    {english}  →  {korean}")
         if report.board is not None and pairs:
+            from translator.inspection.figures import draw_head  # matplotlib, which nothing else here needs
+
             rows = "".join(f"| {english} | {korean} |\n" for english, korean in pairs)
             report.board.add_text("translations", f"| English | Korean |\n|---|---|\n{rows}", step)
             head = aligning_head(model, self.trainer.validation_examples)

@@ -25,7 +25,9 @@ def read_source(source: SourceConfig, skip_bad_lines: bool = False) -> Iterator[
     for chunk in chunks:
         if chunk.file != looked_at and _swapped(chunk):
             way_out = "name them with source_column and target_column"
-            way_out += " (1 and 0 for a file of tabs)" if source.path else ""
+            if source.path:
+                picked = f"{{path: {source.path}, source_column: 1, target_column: 0}}"
+                way_out += f", in a file of tabs by their numbers: data.sources='{picked}'"
             if source.target_path:
                 way_out = "let `path` name the English lines and `target_path` the Korean ones"
             raise UserError(

@@ -85,7 +85,7 @@ class Tokenizer:
         try:
             return cls(path.read_bytes())
         except FileNotFoundError:
-            raise UserError(f"{path}: no such tokenizer; train it with scripts/train_tokenizer.py") from None
+            raise UserError(f"{path}: no such tokenizer; copy the run whole, or train it anew") from None
         except RuntimeError:
             raise UserError(f"{path}: not a SentencePiece model") from None
 

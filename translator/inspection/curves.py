@@ -72,7 +72,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; scripts/train.py writes it while it trains")
     curves: dict[str, Curve] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:  # what follows the last newline is torn
         record = json.loads(line)
         for key, value in record.items():
             if value is not None:  # the loss of an interval whose every step was left out

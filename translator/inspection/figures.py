@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font
 
+from translator.errors import UserError
 from translator.inspection.maps import KINDS, AttentionMaps, Kind, Reading
 from translator.inspection.words import Array
 
@@ -192,8 +193,10 @@ def _finish(figure: Figure, maps: AttentionMaps, inches: tuple[float, float], ti
 
 def save(figure: Figure, path: Path) -> None:
     """Write a picture in the format of its suffix; the same figure gives the same bytes."""
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    dates = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    if path.suffix not in dates:
+        raise UserError(f"{path}: pictures are {', '.join(dates)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Type 42 keeps the characters in a PDF, so that its text can be searched and copied.
     with matplotlib.rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42}):
-        figure.savefig(path, dpi=150, metadata=dates.get(path.suffix))
+        figure.savefig(path, dpi=150, metadata=dates[path.suffix])
