@@ -36,12 +36,12 @@ from translator.checkpoint import RunDirectory
 from translator.config_file import load_config
 from translator.corpus import read_pairs
 from translator.errors import run
+from translator.evaluation import measures
 from translator.inspection import figures
 from translator.inspection.alignment import align, head_scores, read_gold
 from translator.inspection.maps import KINDS, AttentionMaps, Kind, attention_layers
 from translator.inspection.measures import silenced
 from translator.preparation import prepare
-from translator.scoring import score
 from translator.training import Trainer
 
 ROOT = Path(__file__).parent.parent
@@ -199,7 +199,7 @@ def row(title: str, translator: Translator) -> str:
     """Measure a model: a line for the table."""
     pairs = read_pairs(str(TEST))
     english, korean = zip(*pairs, strict=True)
-    scores = {one.name: one.value for one in score(translator.translate(english), korean)}
+    scores = {name: one.of() for name, one in measures(translator.translate(english), korean).items()}
     loss = -sum(translator.score(pairs)) / len(pairs)
     aligned = align(translator.model, translator.english, translator.korean, pairs)
     heads = head_scores(aligned, read_gold(GOLD, pairs)).items()

@@ -246,7 +246,7 @@ class TrainConfig:
     """AdamW for all, or Muon for the layers' matrices (Jordan 2024) and AdamW for the rest."""
 
     learning_rate: float = _number(1e-3, above=0)
-    """Peak rate of AdamW."""
+    """Peak rate of AdamW. Beside Muon it moves little but the embeddings, and those want more: 1e-2, say."""
 
     muon_learning_rate: float = _number(0.02, above=0)
     """Peak rate of Muon."""
