@@ -70,6 +70,11 @@ RULES = [
     Rule(r"^make (test|test-slow|docs-check|lint)$", r"make -n \1", "CI runs it"),
     Rule(r"^(\S*python -m pytest)$", r"\1 --collect-only -q", "CI runs it"),
     Rule(r"^python3 -m venv|\bpip install\b", None, "wants the network; `make test` has installed the same"),
+    Rule(
+        r"^python docs/experiments\.py (no-.*|small|characters)$",
+        None,
+        "trains for minutes; tests/test_experiments.py does it for six steps",
+    ),
     Rule(r"^torchrun ", None, "wants several GPUs; tests/test_distributed.py trains with two processes"),
     Rule(r"^(\S*python scripts/train\.py (?!configs/everyday\.yaml$).*)$", rf"\1 {SHORT}", "trains for minutes"),
     Rule(r"^python scripts/translate\.py runs/everyday$", r"echo Hello. | \g<0>", "a prompt wants a terminal"),

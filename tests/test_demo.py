@@ -54,6 +54,11 @@ def test_a_folder_that_was_copied_or_renamed_runs_its_own_code(tmp_path: Path) -
     shutil.copytree(first, copy, symlinks=True)
     first.rename(renamed)
     for folder in (copy, renamed):
-        show = [folder / ".venv/bin/python", "-I", "-c", "import translator; print(translator.__file__)"]
+        show: list[str | Path] = [
+            folder / ".venv/bin/python",
+            "-I",
+            "-c",
+            "import translator; print(translator.__file__)",
+        ]
         found = subprocess.run(show, cwd=tmp_path, check=True, capture_output=True, text=True, encoding="utf-8")
         assert Path(found.stdout.strip()) == folder / "translator" / "__init__.py"
