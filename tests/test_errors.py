@@ -47,7 +47,7 @@ def test_a_name_that_is_no_text_can_be_said(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SystemExit):
         run(raiser(UserError(f"{os.fsdecode('한'.encode('cp949'))}글.tsv: no such file")))
     terminal.flush()
-    assert terminal.buffer.getvalue().decode() == "error: ??글.tsv: no such file\n"  # type: ignore[attr-defined]
+    assert terminal.buffer.getvalue().decode() == "error: ??글.tsv: no such file\n"
 
 
 def test_a_full_memory_has_a_way_out(capsys: pytest.CaptureFixture[str]) -> None:
