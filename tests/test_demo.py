@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,24 +40,3 @@ def test_the_demo_model_translates_combinations_it_has_never_seen(demo_run: Path
     assert run("scripts/translate.py", demo_run, "I am a student.") == "저는 학생이에요.\n"
     run("scripts/export_attention.py", demo_run, "--source", "I am a student.")
     assert (demo_run / "attention" / "i-am-a-student.cross.png").is_file()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("make") is None, reason="runs make")
-def test_a_folder_that_was_copied_or_renamed_runs_its_own_code(tmp_path: Path) -> None:
-    first, copy, renamed = (tmp_path / name for name in ("처음 folder", "copy", "renamed"))
-    (first / "translator").mkdir(parents=True)
-    shutil.copy(ROOT / "Makefile", first)
-    (first / "translator" / "__init__.py").touch()
-    subprocess.run(["make", ".venv/bin/pip", f"PYTHON={sys.executable}"], cwd=first, check=True)
-    shutil.copytree(first, copy, symlinks=True)
-    first.rename(renamed)
-    for folder in (copy, renamed):
-        show: list[str | Path] = [
-            folder / ".venv/bin/python",
-            "-I",
-            "-c",
-            "import translator; print(translator.__file__)",
-        ]
-        found = subprocess.run(show, cwd=tmp_path, check=True, capture_output=True, text=True, encoding="utf-8")
-        assert Path(found.stdout.strip()) == folder / "translator" / "__init__.py"
