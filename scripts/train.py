@@ -33,11 +33,16 @@ def main() -> None:
 
     config = load_config(args.config, args.settings)
     with join_ranks() as ranks:
-        train(config, ranks)
+        finished = train(config, ranks)
+    if not finished:
+        sys.exit(130)  # as of any program that Ctrl-C stopped: what was to come after it does not come
 
 
-def train(config: Config, ranks: Ranks) -> None:
-    """Prepare the data on the first rank, train on all. What is made here is gone before the ranks part."""
+def train(config: Config, ranks: Ranks) -> bool:
+    """Prepare the data on the first rank, train on all; returns whether the training is at its end, not stopped.
+
+    What is made here is gone before the ranks part.
+    """
     from translator.checkpoint import RunDirectory
     from translator.preparation import prepare
     from translator.samples import Samples
@@ -54,7 +59,7 @@ def train(config: Config, ranks: Ranks) -> None:
         if trainer.finished:
             if ranks.main:
                 print(f"{directory.path} is trained already: {now.step:,} steps, {now.seconds / 60:.1f} minutes.")
-            return
+            return True
 
         parameters = sum(p.numel() for p in trainer.model.parameters())
         kind = "bfloat16" if trainer.bfloat16 else "float32"
@@ -73,6 +78,7 @@ def train(config: Config, ranks: Ranks) -> None:
                 f"Trained {directory.path} in {now.seconds / 60:.1f} minutes, {now.step:,} steps; in best/: "
                 f"step {best['step']}, validation loss {best['validation_loss']}, chrF++ {best['chrF++']}."
             )
+        return trainer.finished
 
 
 if __name__ == "__main__":

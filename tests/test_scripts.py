@@ -7,6 +7,7 @@ import os
 import runpy
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.toy import ROOT, SCRIPTS, ToyRun, environment, run_script
+from tests.toy import ROOT, SCRIPTS, ToyRun, environment, run_script, toy_yaml
 from translator.checkpoint import RunDirectory
 from translator.inspection.alignment import pharaoh
 from translator.inspection.exports import best_links
@@ -132,6 +133,17 @@ def test_a_finished_run_is_not_trained_again(toy_run: ToyRun, capsys: pytest.Cap
     run_here("train.py", toy_run.config)
     assert "trained already: 300 steps" in capsys.readouterr().out
     assert [path.read_bytes() for path in files] == before
+
+
+def test_training_stopped_by_ctrl_c_does_not_pass_for_done(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts/train.py"), str(toy_yaml(tmp_path)), "train.max_steps=100000"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, encoding="utf-8") as process:
+        assert process.stderr
+        while not process.stderr.readline().startswith("step"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert "the same command goes on from there" in process.communicate()[1]
+    assert process.returncode == 130
 
 
 def test_the_steps_before_training(toy_run: ToyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
