@@ -208,6 +208,14 @@ def test_damaged_ids_are_named(name: str, prepared: tuple[Path, Config, RunDirec
             prepare(config, run)
 
 
+@pytest.mark.parametrize("text", ["", '{"train": 3', "[1, 2]", "null"])
+def test_a_damaged_report_is_named(text: str, prepared: tuple[Path, Config, RunDirectory]) -> None:
+    _, config, run = prepared
+    (run.path / "corpus.json").write_text(text)
+    with pytest.raises(UserError, match=r"corpus\.json: is damaged, so .*; train in a new folder"):
+        prepare(config, run)
+
+
 def test_a_small_corpus_is_said_to_be_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = small_config(tmp_path, "tokenizer.english_size=5000")
     run = RunDirectory(config.run_dir)

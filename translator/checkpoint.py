@@ -95,8 +95,13 @@ class RunDirectory:
     def report(self) -> dict[str, object]:
         """Read corpus.json; empty if it is not there."""
         path = self.path / "corpus.json"
-        report: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return report
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        except (ValueError, TypeError):
+            raise UserError(
+                f"{path}: is damaged, so nothing says which pairs the run was begun with; train in a new folder "
+                "(run_dir=...), or delete this one"
+            ) from None
 
     def tokenizer(self, language: str) -> Tokenizer:
         """The tokenizer of "en" or "ko"."""
