@@ -53,9 +53,13 @@ def test_no_warm_up_begins_at_the_peak(schedule: Literal["linear", "cosine", "in
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_each_parameter_has_one_place(kind: Literal["adamw", "muon"], tied: bool) -> None:
+@pytest.mark.parametrize("faster", [True, False])
+def test_each_parameter_has_one_place(kind: Literal["adamw", "muon"], tied: bool, faster: bool) -> None:
     model = tiny_model(tie_embeddings=tied)
-    config = TrainConfig(optimizer=kind, weight_decay=0.1, learning_rate=0.5, muon_learning_rate=0.25)
+    config = TrainConfig(
+        optimizer=kind, weight_decay=0.1, learning_rate=0.5, muon_learning_rate=0.25,
+        embedding_learning_rate=0.75 if faster else 0,
+    )  # fmt: skip
     optimizers = build_optimizers(model, config)
     placed = [id(p) for o in optimizers for group in o.param_groups for p in group["params"]]
     assert sorted(placed) == sorted(id(p) for p in model.parameters())
@@ -65,7 +69,13 @@ def test_each_parameter_has_one_place(kind: Literal["adamw", "muon"], tied: bool
             vectors = [p.ndim < 2 for p in group["params"]]
             assert all(vectors) or not any(vectors)
             assert group["weight_decay"] == (0.0 if any(vectors) else 0.1)
-            assert group["peak"] == (0.25 if isinstance(optimizer, torch.optim.Muon) else 0.5)
+
+    peaks = {id(p): group["peak"] for o in optimizers for group in o.param_groups for p in group["params"]}
+    for name, p in model.named_parameters():
+        if "embedding" in name or name == "output.weight":
+            assert peaks[id(p)] == (0.75 if faster else 0.5), name
+        else:
+            assert peaks[id(p)] == (0.25 if kind == "muon" and p.ndim == 2 else 0.5), name
 
     in_muon = {
         id(p) for o in optimizers if isinstance(o, torch.optim.Muon) for g in o.param_groups for p in g["params"]

@@ -246,7 +246,11 @@ class TrainConfig:
     """AdamW for all, or Muon for the layers' matrices (Jordan 2024) and AdamW for the rest."""
 
     learning_rate: float = _number(1e-3, above=0)
-    """Peak rate of AdamW. Beside Muon it moves little but the embeddings, and those want more: 1e-2, say."""
+    """Peak rate of AdamW."""
+
+    embedding_learning_rate: float = _number(0.0, least=0)
+    """Peak rate of the embeddings, which AdamW moves whatever the optimizer of the rest; 0: `learning_rate`. A
+    piece is in few batches, so in short trainings its vector wants longer steps than the layers do."""
 
     muon_learning_rate: float = _number(0.02, above=0)
     """Peak rate of Muon."""

@@ -16,14 +16,21 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
     Muon orthogonalises each update, so that every direction of a matrix learns equally fast; it is made for
     matrices that map vectors to vectors, not for tables of embeddings (Jordan 2024).
     """
+    vectors = [p for p in model.parameters() if p.ndim < 2]
     layers = [p for part in ("encoder", "decoder") for p in model.get_submodule(part).parameters()]
     matrices = [p for p in layers if p.ndim == 2]
-    in_muon = {id(p) for p in matrices} if config.optimizer == "muon" else set()
-    rest = [p for p in model.parameters() if id(p) not in in_muon]
+    placed = {id(p) for p in (*vectors, *matrices)}
+    tables = [p for p in model.parameters() if id(p) not in placed]  # a row a piece
+    with_muon = config.optimizer == "muon"
     adamw = torch.optim.AdamW(
         [
-            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+            {"params": [] if with_muon else matrices, "weight_decay": config.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+            {
+                "params": tables,
+                "weight_decay": config.weight_decay,
+                "lr": config.embedding_learning_rate or config.learning_rate,
+            },
         ],
         lr=config.learning_rate,
         betas=(0.9, 0.98),
@@ -31,7 +38,7 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
         fused=True,
     )
     optimizers: list[torch.optim.Optimizer] = [adamw]
-    if in_muon:
+    if with_muon:
         muon = torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
         optimizers.append(muon)
     for optimizer in optimizers:
