@@ -121,10 +121,14 @@ def test_settings_changed_between_sittings_hold_from_then_on(
 ) -> None:
     first = begin(small_config(tmp_path, "train.max_steps=20", "train.weight_decay=0.3"))
     first.train()
-    config = small_config(tmp_path, "train.max_steps=30", "train.weight_decay=0.1", "train.learning_rate=0.004")
+    config = small_config(
+        tmp_path, "train.max_steps=30", "train.weight_decay=0.1", "train.learning_rate=0.004",
+        "train.embedding_learning_rate=0.02",
+    )  # fmt: skip
     second = begin(config)
-    assert [group["weight_decay"] for group in second.optimizers[0].param_groups] == [0.1, 0.0]
-    assert {group["peak"] for group in second.optimizers[0].param_groups} == {0.004}
+    groups = second.optimizers[0].param_groups  # the layers' matrices, vectors, embeddings
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0, 0.1]
+    assert [group["peak"] for group in groups] == [0.004, 0.004, 0.02]
     second.train()
     assert second.progress.step == 30
     assert second.run.config() == config
@@ -133,6 +137,7 @@ def test_settings_changed_between_sittings_hold_from_then_on(
     ]
     assert changes == [{"step": 20, "changed": {
         "train.max_steps": [20, 30], "train.weight_decay": [0.3, 0.1], "train.learning_rate": [0.01, 0.004],
+        "train.embedding_learning_rate": [0.0, 0.02],
     }}]  # fmt: skip
     assert "From step 20 on, train.max_steps=30 instead of 20." in capsys.readouterr().err
 
@@ -195,6 +200,19 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, capsys: pytest.Capt
     second.train()
     assert not newest.exists()
     assert_same_run(second.run.path, Path(whole.run_dir))
+
+
+def test_a_checkpoint_of_an_older_version_is_named(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "train.max_steps=2")
+    trainer = begin(config)
+    trainer.train()
+    state = trainer.run.load_checkpoint()
+    assert state
+    state["optimizers"][0]["param_groups"].pop()
+    trainer.run.save_checkpoint(3, state)
+    with pytest.raises(UserError, match="an older version of this program wrote its checkpoints; train in a new"):
+        begin(config)
+    assert trainer.run.load_model()
 
 
 def test_the_best_weights_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -303,7 +303,13 @@ class Trainer:
             self.model.load_state_dict(state["model"])  # last: without averaging the two are one
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-                optimizer.load_state_dict(saved)
+                try:
+                    optimizer.load_state_dict(saved)
+                except ValueError:  # other groups of parameters
+                    raise UserError(
+                        f"{self.run.path}: an older version of this program wrote its checkpoints; train in a new "
+                        "folder (run_dir=...), or delete this one. Its best weights still translate"
+                    ) from None
                 for group, setting in zip(optimizer.param_groups, settings, strict=True):
                     group.update(setting)  # the configuration's, which may have changed
         if state is not None and len(state["random"]) == self.ranks.size:
