@@ -249,8 +249,8 @@ class TrainConfig:
     """Peak rate of AdamW."""
 
     embedding_learning_rate: float = _number(0.0, least=0)
-    """Peak rate of the embeddings, which AdamW moves whatever the optimizer of the rest; 0: `learning_rate`. A
-    piece is in few batches, so in short trainings its vector wants longer steps than the layers do."""
+    """Peak rate of the embeddings, which AdamW moves whatever the optimizer of the rest; 0: `learning_rate`.
+    Where the pieces are many and the training short, each is in few batches and wants long steps: 1e-2, say."""
 
     muon_learning_rate: float = _number(0.02, above=0)
     """Peak rate of Muon."""
