@@ -111,7 +111,7 @@ def prepare(what: str, sentences: Path | None, folder: Path) -> None:
         english = run.tokenizer("en")
         sources = [english.encode(line) for line in sentences.read_text(encoding="utf-8").splitlines()]
     forced = FORCED if what == "forced" else None
-    positions = sinusoids(512, config.model.width).tolist()
+    positions = (config.model.position_scale * sinusoids(512, config.model.width)).tolist()
     sizes = dataclasses.asdict(config.model)
     task = {"model": sizes, "positions": positions, "sources": sources, "forced": forced}
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")

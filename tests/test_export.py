@@ -32,6 +32,7 @@ TEXTS = ["I like apples.", "", "They don't look for flowers.", "Jimin sells milk
         {"activation": "gelu"},
         {"tie_embeddings": False},
         {"heads": 4},
+        {"position_scale": 4.0},
         {"encoder_layers": 3, "decoder_layers": 1},
     ],
     ids=str,

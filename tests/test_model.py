@@ -142,7 +142,7 @@ def test_positions() -> None:
 
 
 def test_sentences_longer_than_the_table() -> None:
-    model = tiny_model()
+    model = tiny_model(position_scale=4.0)
     assert len(model.source_embedding.positions) == 256
     source = torch.tensor([[*([5, 6, 7] * 130), EOS]])
     target = torch.tensor([[BOS, *([8, 9] * 150)]])
@@ -154,8 +154,8 @@ def test_sentences_longer_than_the_table() -> None:
     for embedding in (model.source_embedding, model.target_embedding):
         table = embedding.positions
         assert len(table) > 300
-        close(table, sinusoids(len(table), 16))
-        assert torch.equal(table[:256], sinusoids(256, 16))
+        close(table, 4 * sinusoids(len(table), 16))
+        assert torch.equal(table[:256], 4 * sinusoids(256, 16))
     assert not any("positions" in key for key in model.state_dict())
     # The table grew in inference mode; training goes on with it.
     model.train()

@@ -199,6 +199,10 @@ class ModelConfig:
     tie_embeddings: bool = True
     """Use the Korean embedding as the output projection too (Press & Wolf 2017)."""
 
+    position_scale: float = _number(1.0, above=0)
+    """The vectors that tell where a piece stands are so many times the paper's. Long trainings at a high
+    `train.embedding_learning_rate` make those of the pieces long, beside which the paper's hardly count."""
+
     dropout: float = _number(0.1, least=0, below=1)
     """On embeddings, sublayer outputs and inside the feed-forward network."""
 

@@ -62,7 +62,7 @@ def export(
     for side, embedding, layers, norm in stacks:
         tokens: Any = side.embeddings[0] if side is spec.encoder else side.embeddings
         tokens.weight = _array(embedding.tokens.weight)
-        side.position_encodings.encodings = sinusoids(POSITIONS, config.width).numpy()
+        side.position_encodings.encodings = (config.position_scale * sinusoids(POSITIONS, config.width)).numpy()
         if config.norm == "pre":
             _norm(side.layer_norm, norm)
         for layer, to in zip(layers, side.layer, strict=True):
