@@ -22,7 +22,7 @@ from translator.checkpoint import RunDirectory
 from translator.config import ModelConfig
 from translator.decoding import GREEDY, Hypothesis, Search, length_limit, length_penalty
 from translator.errors import UserError
-from translator.model import Embedding, Residual, Transformer, sinusoids
+from translator.model import Embedding, Residual, Transformer
 from translator.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 POSITIONS = 1024
@@ -62,7 +62,7 @@ def export(
     for side, embedding, layers, norm in stacks:
         tokens: Any = side.embeddings[0] if side is spec.encoder else side.embeddings
         tokens.weight = _array(embedding.tokens.weight)
-        side.position_encodings.encodings = (config.position_scale * sinusoids(POSITIONS, config.width)).numpy()
+        side.position_encodings.encodings = embedding.position_table(POSITIONS).numpy()
         if config.norm == "pre":
             _norm(side.layer_norm, norm)
         for layer, to in zip(layers, side.layer, strict=True):

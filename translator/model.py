@@ -33,17 +33,18 @@ class Embedding(nn.Module):
         self.tokens = nn.Embedding(vocabulary, config.width, padding_idx=PAD)
         self.dropout = Dropout(config.dropout)
         self.position_scale = config.position_scale
-        self.register_buffer("positions", self._table(256), persistent=False)
+        self.register_buffer("positions", self.position_table(256), persistent=False)
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
         """(B, T) ids, the first at position `start` → (B, T, D)."""
         end = start + ids.size(1)
         if end > len(self.positions):  # longer than any sentence before: double the table
-            self.positions = self._table(2 * end).to(self.positions)
+            self.positions = self.position_table(2 * end).to(self.positions)
         x = self.tokens(ids) * math.sqrt(self.tokens.embedding_dim) + self.positions[start:end]
         return self.dropout(x)  # type: ignore[no-any-return]
 
-    def _table(self, length: int) -> Tensor:
+    def position_table(self, length: int) -> Tensor:
+        """What is added at each position, (length, D)."""
         return self.position_scale * sinusoids(length, self.tokens.embedding_dim)
 
 
