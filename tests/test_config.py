@@ -206,6 +206,13 @@ def test_overrides_are_merged_before_they_are_checked(overrides: list[str], tmp_
     assert (config.model.width, config.model.heads) == (90, 3)
 
 
+def test_sampling_needs_unigram_pieces(tmp_path: Path) -> None:
+    path = write(tmp_path, "tokenizer: {type: bpe}")
+    assert load_config(path).tokenizer.sampling == 0
+    with pytest.raises(UserError, match="sampling needs tokenizer.type=unigram"):
+        load_config(path, ["tokenizer.sampling=0.1"])
+
+
 def test_the_command_line_beats_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "seed: 5\nmodel: {width: 64, heads: 8}")
     config = load_config(path, ["seed=6", "seed=7", "model.width=32"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import re
+import subprocess
+import sys
 import unicodedata
 from collections import Counter
 from itertools import chain
@@ -12,10 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import sentencepiece
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.toy import toy_pairs
+from tests.toy import environment, toy_pairs
 from translator.config import TokenizerConfig
 from translator.errors import UserError
 from translator.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, _sample, normalize, split_words
@@ -67,11 +71,10 @@ def test_the_quick_way_to_normalise_gives_what_the_slow_one_gives(text: str) -> 
     assert normalize(text) == " ".join("".join(parts).replace("▁", "_").split())
 
 
-@pytest.mark.parametrize("kind", TYPES)
 @given(text=anything, seed=st.integers(0, 2**32 - 1))
 @example(text="저는 사과를 좋아해요.", seed=0)
-def test_a_cut_at_random_is_the_same_text(kind: Literal["unigram", "bpe"], text: str, seed: int) -> None:
-    tokenizer = TOKENIZERS[kind]
+def test_a_cut_at_random_is_the_same_text(text: str, seed: int) -> None:
+    tokenizer = TOKENIZERS["unigram"]
     text = normalize(text)
     ids = tokenizer.sample(text, 0.2, seed)
     assert tokenizer.decode(ids) == text and all(EOS < i < tokenizer.size for i in ids)
@@ -79,11 +82,39 @@ def test_a_cut_at_random_is_the_same_text(kind: Literal["unigram", "bpe"], text:
     assert tokenizer.sample(text, 0.2, seed) == ids
 
 
-@pytest.mark.parametrize("kind", TYPES)
-def test_cuts_differ_from_seed_to_seed(kind: Literal["unigram", "bpe"]) -> None:
-    tokenizer, line = TOKENIZERS[kind], LINES[1]
-    cuts = Counter(tuple(tokenizer.sample(line, 0.2, seed)) for seed in range(200))
-    assert len(cuts) > 1 and tuple(tokenizer.encode(line)) in cuts
+def test_a_cut_at_random_is_the_same_in_another_process(tmp_path: Path) -> None:
+    tokenizer = TOKENIZERS["unigram"]
+    path = tmp_path / "some.model"
+    path.write_bytes(tokenizer.model)
+    code = "import sys, pathlib, translator.tokenizer as t; x = t.Tokenizer.load(pathlib.Path(sys.argv[1]))"
+    code += f"; print([x.sample(line, 0.2, i) for i, line in enumerate({LINES[:20]!r})])"
+    command = [sys.executable, "-c", code, str(path)]
+    found = subprocess.run(command, env=environment(), capture_output=True, check=True, text=True).stdout
+    assert found == f"{[tokenizer.sample(line, 0.2, i) for i, line in enumerate(LINES[:20])]}\n"
+
+
+def test_a_cut_at_random_is_as_likely_as_its_pieces_say() -> None:
+    tokenizer = TOKENIZERS["unigram"]
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    scores = {processor.id_to_piece(i): processor.get_score(i) for i in range(EOS + 257, tokenizer.size)}
+
+    def cuts(text: str) -> list[list[str]]:
+        starts = [text[:k] for k in range(1, len(text) + 1) if text[:k] in scores]
+        return [[piece, *rest] for piece in starts for rest in cuts(text[len(piece) :])] if text else [[]]
+
+    line = "Jimin mi"
+    words = [cuts("▁" + word) for word in line.split()]
+    weights = {
+        (*a, *b): math.exp(0.3 * sum(scores[piece] for piece in (*a, *b))) for a in words[0] for b in words[1]
+    }
+    assert len(weights) > 5
+    draws = 3000
+    found = Counter(tuple(tokenizer.pieces(tokenizer.sample(line, 0.3, seed))) for seed in range(draws))
+    assert found.keys() <= weights.keys()
+    for cut, weight in weights.items():
+        expected = draws * weight / sum(weights.values())
+        assert abs(found[cut] - expected) < 4 * math.sqrt(expected) + 1, cut
+    assert [tokenizer.sample(x, 1000.0, 0) for x in LINES] == tokenizer.encode_lines(LINES), "the best is certain"
 
 
 @pytest.mark.parametrize("kind", TYPES)

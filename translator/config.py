@@ -164,11 +164,16 @@ class TokenizerConfig:
     """Learn from at most so many sentences of each language, chosen by hash."""
 
     sampling: float = _number(0.0, least=0, below=1)
-    """Cut training sentences anew each epoch: BPE-dropout (Provilkov et al. 2020) of this share, or with unigram
-    pieces, sampling with this alpha (Kudo 2018; smaller is wilder, 0.2 is usual). 0: always the best cut."""
+    """Cut training sentences anew each epoch into other unigram pieces, sampled with this alpha (Kudo 2018); the
+    smaller, the wilder, 0.2 is usual. 0: always the best cut."""
 
     character_coverage: float = _number(0.9998, above=0, below=1.0001)
     """Share of the characters that get a piece of their own; the rest are spelled in bytes, so none is lost."""
+
+    def __post_init__(self) -> None:
+        """Check what no single field can."""
+        if self.sampling and self.type == "bpe":
+            raise ValueError("tokenizer.sampling needs tokenizer.type=unigram; for bpe set it to 0")
 
 
 @dataclass

@@ -231,11 +231,7 @@ class Transformer(nn.Module):
         return Memory(for_products(self.encoder_norm(x)), padding)
 
     def decode(
-        self,
-        target: Tensor,
-        memory: Memory,
-        cache: DecoderCache | None = None,
-        past: Tensor | None = None,
+        self, target: Tensor, memory: Memory, cache: DecoderCache | None = None, past: Tensor | None = None
     ) -> Tensor:
         """(B, N) Korean ids → (B, N, V): at each place, scores of the piece after it.
 

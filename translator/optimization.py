@@ -21,22 +21,16 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
     matrices = [p for p in layers if p.ndim == 2]
     placed = {id(p) for p in (*vectors, *matrices)}
     tables = [p for p in model.parameters() if id(p) not in placed]  # a row a piece
+    tables_rate = config.embedding_learning_rate or config.learning_rate
     with_muon = config.optimizer == "muon"
     adamw = torch.optim.AdamW(
         [
             {"params": [] if with_muon else matrices, "weight_decay": config.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
-            {
-                "params": tables,
-                "weight_decay": config.weight_decay,
-                "lr": config.embedding_learning_rate or config.learning_rate,
-            },
+            {"params": tables, "weight_decay": config.weight_decay, "lr": tables_rate},
         ],
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
-        eps=1e-9,
-        fused=True,
-    )
+        lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True,
+    )  # fmt: skip
     optimizers: list[torch.optim.Optimizer] = [adamw]
     if with_muon:
         muon = torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=config.weight_decay)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import heapq
 import io
+import math
+import random
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import sentencepiece
@@ -78,6 +81,7 @@ class Tokenizer:
     def __init__(self, model: bytes) -> None:
         self.model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._last_pieces = lru_cache(20_000)(self._count_cuts)  # most words of a corpus are a few
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
@@ -135,10 +139,46 @@ class Tokenizer:
         return found
 
     def sample(self, text: str, alpha: float, seed: int) -> list[int]:
-        """One of the many ways to cut `text`, the same for the same seed; see `TokenizerConfig.sampling`."""
-        sentencepiece.set_random_generator_seed(seed)
-        found: list[int] = self._processor.encode(text, enable_sampling=True, alpha=alpha, nbest_size=-1)
-        return found
+        """One of the many ways to cut a normalised text, as likely as its probability to the power `alpha`.
+
+        Of unigram pieces. The same for the same seed, so that a run which was killed sees what it would have seen.
+        (SentencePiece samples too; from its version 0.2.2 on, a seed gives other cuts in every process.)
+        """
+        dice = random.Random(seed)
+        cut: list[int] = []
+        for word in reversed(re.findall("▁[^▁]*", self._processor.normalize(text))):  # no piece goes over a space
+            last_pieces, end = self._last_pieces(word, alpha), len(word)
+            while end:
+                end, ids = dice.choices(*last_pieces[end])[0]
+                cut[:0] = ids
+        return cut
+
+    def _count_cuts(self, word: str, alpha: float) -> list[tuple[list[tuple[int, list[int]]], list[float]]]:
+        """For the first 0, 1, … characters of a word, the pieces they may end with (start, ids), with weights.
+
+        The weight of a piece is the sum over all cuts that end with it.
+        """
+        pieces, longest, unknown = self._probabilities
+        total = [0.0]  # logarithm of the weights of all cuts of the first characters, summed
+        steps: list[tuple[list[tuple[int, list[int]]], list[float]]] = [([], [])]
+        for end in range(1, len(word) + 1):
+            spelled = [EOS + 1 + byte for byte in word[end - 1].encode()]  # the byte pieces follow the specials
+            found = {end - 1: (spelled, unknown)}  # unless the character has a piece of its own
+            found |= {k: pieces[x] for k in range(max(0, end - longest), end) if (x := word[k:end]) in pieces}
+            logs = [total[start] + alpha * score for start, (_, score) in found.items()]
+            top = max(logs)
+            weights = [math.exp(log - top) for log in logs]
+            steps.append(([(start, ids) for start, (ids, _) in found.items()], weights))
+            total.append(top + math.log(sum(weights)))
+        return steps
+
+    @cached_property
+    def _probabilities(self) -> tuple[dict[str, tuple[list[int], float]], int, float]:
+        """Ids and log-probability by piece, characters of the longest, log-probability of a character unknown."""
+        ids = [i for i in range(EOS + 1, self.size) if not self.is_byte(i)]
+        found = {str(self._processor.id_to_piece(i)): ([i], float(self._processor.get_score(i))) for i in ids}
+        # The last as SentencePiece has it: so that it is used where nothing else fits.
+        return found, max(map(len, found)), min(score for _, score in found.values()) - 10.0
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids; special pieces write nothing. Bytes that form no character become U+FFFD."""

@@ -52,11 +52,7 @@ class Translator:
 
     @classmethod
     def load(
-        cls,
-        run: str | Path,
-        device: str = "cpu",
-        engine: Engine = "torch",
-        precision: Precision | None = None,
+        cls, run: str | Path, device: str = "cpu", engine: Engine = "torch", precision: Precision | None = None
     ) -> Translator:
         """Read the best weights of a run directory.
 
