@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translator.loss import VocabularyLoss, translation_loss
+from translator.loss import VocabularyLoss, r_drop_loss, translation_loss
 from translator.tokenizer import PAD
 
 
@@ -54,3 +54,21 @@ def test_the_loss_in_bfloat16() -> None:
 def test_the_loss_of_the_hopeless_is_finite() -> None:
     states, weight = torch.full((1, 1, 2), 100.0), torch.tensor([[9.0, 9], [0, 0], [-9, -9], [0, 0]])
     assert 80 < translation_loss(states, weight, torch.tensor([[2]])).item() < 2000
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.floats(0, 0.9), st.integers(0, 99))
+def test_r_drop_is_the_mean_loss_and_what_the_passes_disagree_by(
+    batch: int, length: int, smoothing: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    one, other = torch.randn(2, batch, length, 9)
+    target = torch.randint(0, 9, (batch, length))
+    target[0, 0] = 5
+    counted = target != PAD
+    losses = [F.cross_entropy(x[counted], target[counted], label_smoothing=smoothing) for x in (one, other)]
+    p, q = (torch.distributions.Categorical(logits=x[counted]) for x in (one, other))
+    divergence = torch.distributions.kl_divergence
+    apart = (divergence(p, q) + divergence(q, p)).mean() / 2
+    # The paper's sum of two losses and alpha times the divergence, halved to the mean of two.
+    expected = (losses[0] + losses[1] + 3 * apart) / 2
+    torch.testing.assert_close(r_drop_loss(torch.cat([one, other]), target, smoothing, alpha=3.0), expected)

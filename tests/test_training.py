@@ -89,6 +89,20 @@ RESUMABLE = [
 ]  # fmt: skip
 
 
+def test_r_drop_costs_only_where_dropout_makes_two_of_a_batch(tmp_path: Path) -> None:
+    losses = {}
+    for dropout in (0.0, 0.3):
+        for alpha in (0.0, 5.0):
+            settings = f"train.max_steps=3 train.log_every_steps=1 model.dropout={dropout} train.r_drop={alpha}"
+            folder = tmp_path / f"{dropout}-{alpha}"
+            folder.mkdir()
+            trainer = begin(small_config(folder, *settings.split()))
+            trainer.train()
+            losses[dropout, alpha] = [line["loss"] for line in metrics(trainer.run) if "loss" in line]
+    assert losses[0.0, 5.0] == pytest.approx(losses[0.0, 0.0], rel=1e-3)
+    assert all(twice > 1.01 * once for twice, once in zip(losses[0.3, 5.0], losses[0.3, 0.0], strict=True))
+
+
 @pytest.mark.parametrize("settings", [
     ["train.optimizer=adamw"],
     ["train.optimizer=muon", "train.average=0.9"],

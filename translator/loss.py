@@ -1,4 +1,4 @@
-"""Label-smoothed cross-entropy over a vocabulary, without ever holding the scores of a whole batch.
+"""Label-smoothed cross-entropy over a vocabulary, without ever holding the scores of a whole batch; and R-Drop.
 
 Shapes: `B` batch, `T` target length, `N` positions, `D` model width, `V` vocabulary.
 """
@@ -22,6 +22,20 @@ def translation_loss(states: Tensor, weight: Tensor, target: Tensor, smoothing: 
     arguments = states.flatten(0, 1), weight, target.flatten(), smoothing, torch.is_grad_enabled()
     with torch.autocast(states.device.type, enabled=False):  # it would have the softmax in float32, whole
         return VocabularyLoss.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def r_drop_loss(logits: Tensor, target: Tensor, smoothing: float, alpha: float) -> Tensor:
+    """R-Drop (Liang et al. 2021): mean cross-entropy (nats a token) of two passes, and by how much they disagree.
+
+    `logits` are (2 B, T, V), of a batch that passed the model twice in one, each time under dropout of its own;
+    `target` are the (B, T) ids. The disagreement is the mean of the Kullback-Leibler divergences either way. It is
+    half of what the paper adds up, so that it stays the loss of one pass.
+    """
+    ids = target[target != PAD]  # N
+    one, other = (F.log_softmax(half[target != PAD].float(), dim=-1) for half in logits.chunk(2))  # N V each
+    losses = [F.cross_entropy(logprobs, ids, label_smoothing=smoothing) for logprobs in (one, other)]
+    disagreement = ((one.exp() - other.exp()) * (one - other)).sum(dim=-1).mean() / 2
+    return (losses[0] + losses[1] + alpha * disagreement) / 2
 
 
 class VocabularyLoss(torch.autograd.Function):

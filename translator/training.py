@@ -25,6 +25,7 @@ from translator.decoding import decode_all
 from translator.distributed import ALONE, Ranks, choose_device, use_bfloat16
 from translator.errors import UserError
 from translator.hardware import avoid_slow_attention, compile_layers, keep_freed_memory, uncompiled
+from translator.loss import r_drop_loss
 from translator.model import Transformer
 from translator.optimization import apply_gradients, build_optimizers, move_average, rate_factor, set_rate
 from translator.preparation import changed_settings
@@ -190,8 +191,11 @@ class Trainer:
         self.report.count(tokens)
 
     def _loss(self, model: nn.Module, batch: Batch, smoothing: float) -> Tensor:
-        """Mean cross-entropy (nats a token)."""
+        """Mean cross-entropy (nats a token); while training, with what `train.r_drop` adds to it."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            if model.training and self.config.train.r_drop:
+                logits = model(batch.source.repeat(2, 1), batch.target_in.repeat(2, 1))
+                return r_drop_loss(logits, batch.target_out, smoothing, self.config.train.r_drop)
             return model(batch.source, batch.target_in, batch.target_out, smoothing)  # type: ignore[no-any-return]
 
     def _read_losses(self) -> None:
