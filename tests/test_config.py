@@ -209,7 +209,7 @@ def test_overrides_are_merged_before_they_are_checked(overrides: list[str], tmp_
 def test_sampling_needs_unigram_pieces(tmp_path: Path) -> None:
     path = write(tmp_path, "tokenizer: {type: bpe}")
     assert load_config(path).tokenizer.sampling == 0
-    with pytest.raises(UserError, match="sampling needs tokenizer.type=unigram"):
+    with pytest.raises(UserError, match=r"sampling needs tokenizer\.type=unigram"):
         load_config(path, ["tokenizer.sampling=0.1"])
 
 
