@@ -83,12 +83,6 @@ def test_the_loss_falls(optimizer: str, tmp_path: Path) -> None:
     assert trainer.run.header()["step"] == "60"
 
 
-RESUMABLE = [
-    "train.max_steps=30", "model.dropout=0.3", "validation.every_steps=7", "checkpoint.every_steps=9",
-    "train.log_every_steps=4", "checkpoint.snapshots=4",
-]  # fmt: skip
-
-
 def test_r_drop_costs_only_where_dropout_makes_two_of_a_batch(tmp_path: Path) -> None:
     losses = {}
     for dropout in (0.0, 0.3):
@@ -101,6 +95,12 @@ def test_r_drop_costs_only_where_dropout_makes_two_of_a_batch(tmp_path: Path) ->
             losses[dropout, alpha] = [line["loss"] for line in metrics(trainer.run) if "loss" in line]
     assert losses[0.0, 5.0] == pytest.approx(losses[0.0, 0.0], rel=1e-3)
     assert all(twice > 1.01 * once for twice, once in zip(losses[0.3, 5.0], losses[0.3, 0.0], strict=True))
+
+
+RESUMABLE = [
+    "train.max_steps=30", "model.dropout=0.3", "validation.every_steps=7", "checkpoint.every_steps=9",
+    "train.log_every_steps=4", "checkpoint.snapshots=4",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("settings", [

@@ -278,7 +278,7 @@ class TrainConfig:
 
     r_drop: float = _number(0.0, least=0)
     """Weight alpha of R-Drop (Liang et al. 2021), for small corpora: each batch passes the model twice, and both
-    passes, which dropout sets apart, are held to agree. A step takes twice as long. 0: off; 1 to 5 are usual."""
+    passes, set apart by dropout, are held to agree. Steps take half as long again. 0: off; 1 to 5 are usual."""
 
     clip_norm: float = _number(1.0, above=0)
     """Gradients longer than this are scaled down to it."""
