@@ -276,17 +276,13 @@ def for_products(x: Tensor) -> Tensor:
 def _initialize(module: nn.Module, small: bool) -> None:
     """Embeddings so that, scaled by √D, they have unit variance; linear layers after Glorot & Bengio (2010).
 
-    Or all of them `small`: where LayerNorm stands after the residual sum, what a sublayer adds must not drown its
-    input from the first. Else a model of four layers learns next to nothing in half an hour.
+    Or all `small`, for LayerNorm after the residual sum, which what a sublayer adds must not drown from the first.
     """
     if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02 if small else module.embedding_dim**-0.5)
         with torch.no_grad():
             module.weight[PAD].zero_()
     elif isinstance(module, nn.Linear):
-        if small:
-            nn.init.normal_(module.weight, std=0.02)
-        else:
-            nn.init.xavier_uniform_(module.weight)
+        nn.init.normal_(module.weight, std=0.02) if small else nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
