@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.toy import tiny_model
 from translator.config import ModelConfig
 from translator.decoding import branch
-from translator.model import Memory, Transformer, sinusoids
+from translator.model import EncoderLayer, Memory, Transformer, sinusoids
 from translator.tokenizer import BOS, EOS, PAD
 
 MODELS = {norm: tiny_model(norm=norm) for norm in ("pre", "post")}
@@ -130,6 +130,19 @@ def test_every_parameter_is_accounted_for(norm: str, tied: bool, encoder: int, d
     assert sum(p.numel() for p in model.parameters()) == parameters(config, 31, 17)
     assert (model.output.weight is model.target_embedding.tokens.weight) == tied
     assert (model.source_embedding.tokens.weight[PAD] == 0).all()
+
+
+def test_what_sublayers_add_to_a_post_norm_model_is_small_at_first() -> None:
+    torch.manual_seed(0)
+    model = Transformer(ModelConfig(width=256, norm="post", dropout=0.0), 500, 500)
+    padding = torch.ones(1, 1, 1, 20, dtype=torch.bool)
+    with torch.no_grad():
+        x = model.source_embedding(torch.randint(4, 500, (1, 20)))
+        for layer in model.encoder:
+            assert isinstance(layer, EncoderLayer)
+            added = layer.self_attention(x, x, padding), layer.feed_forward(x)
+            assert all(part.norm() < 0.3 * x.norm() for part in added)
+            x = layer(x, padding)
 
 
 def test_positions() -> None:

@@ -276,7 +276,7 @@ def for_products(x: Tensor) -> Tensor:
 def _initialize(module: nn.Module, small: bool) -> None:
     """Embeddings so that, scaled by √D, they have unit variance; linear layers after Glorot & Bengio (2010).
 
-    Or all `small`, for LayerNorm after the residual sum, which what a sublayer adds must not drown from the first.
+    Or all `small`, where LayerNorm follows the residual sum: else what sublayers add drowns their input at once.
     """
     if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02 if small else module.embedding_dim**-0.5)
