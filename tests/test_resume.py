@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits o
 
 TRAIN = str(ROOT / "scripts" / "train.py")
 SMALL = [
-    "tokenizer.sampling=0.3", "model.width=16", "model.dropout=0.3", "train.average=0.99",
-    "train.log_every_steps=4", "checkpoint.every_steps=3", "validation.every_steps=50", "validation.decode_size=2",
-    "validation.samples=[]",
+    "tokenizer.sampling=0.3", "tokenizer.sampling_until=0.7", "model.width=16", "model.dropout=0.3",
+    "train.average=0.99", "train.log_every_steps=4", "checkpoint.every_steps=3", "validation.every_steps=50",
+    "validation.decode_size=2", "validation.samples=[]",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from tests.toy import small_config, write_pairs
 from translator import training
-from translator.batching import Batch
+from translator.batching import Batch, ahead, collate
 from translator.checkpoint import RunDirectory
 from translator.config import Config
 from translator.errors import UserError
@@ -108,6 +109,7 @@ RESUMABLE = [
     ["train.optimizer=muon", "train.average=0.9"],
     ["train.precision=bfloat16", "train.accumulate=2", "validation.metric=loss"],
     ["train.max_steps=1000", "train.max_epochs=2", "train.batch_tokens=512"],
+    ["tokenizer.sampling=0.3", "tokenizer.sampling_until=0.6"],
 ], ids=lambda settings: settings[0])  # fmt: skip
 def test_an_interrupted_run_ends_as_one_never_interrupted(settings: list[str], tmp_path: Path) -> None:
     whole_dir, parts_dir = tmp_path / "whole", tmp_path / "parts"
@@ -154,6 +156,32 @@ def test_settings_changed_between_sittings_hold_from_then_on(
         "train.embedding_learning_rate": [0.0, 0.02],
     }}]  # fmt: skip
     assert "From step 20 on, train.max_steps=30 instead of 20." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("made_ahead", [0, 4])
+def test_sampled_cuts_end_with_their_share_of_the_budget(
+    made_ahead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "ahead", lambda items, _: ahead(items, made_ahead))
+    sampling = ["tokenizer.sampling=0.1", "tokenizer.sampling_until=0.5", "train.batch_tokens=512"]
+    trainer = begin(small_config(tmp_path, *sampling, "train.max_steps=40"))
+    data, update, taken = trainer.data, trainer._update, []
+    assert data.cut_anew
+
+    def watched(rows: list[int], parts: list[Batch]) -> None:
+        best = collate([data.examples[i] for i in rows])
+        batches = parts[0], data.batch(rows, trainer.progress.epoch), best
+        found, sampled, best_cuts = (batch.target_out.tolist() for batch in batches)
+        taken.append((rows, found == sampled, found == best_cuts))
+        update(rows, parts)
+
+    trainer._update = watched  # type: ignore[method-assign, assignment]
+    trainer.train()
+    every_batch = (rows for epoch in itertools.count() for rows in data.order(512, trainer.config.seed, epoch))
+    assert [rows for rows, _, _ in taken] == list(itertools.islice(every_batch, 40)), "left out, or taken twice"
+    assert all(sampled for _, sampled, _ in taken[:20]) and all(best for _, _, best in taken[20:])
+    # Of short sentences now and then both are the same.
+    assert sum(best for _, _, best in taken[:20]) < 5 > sum(sampled for _, sampled, _ in taken[20:])
 
 
 def test_interrupted_before_the_first_validation_it_can_translate(tmp_path: Path) -> None:

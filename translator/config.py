@@ -167,6 +167,10 @@ class TokenizerConfig:
     """Cut training sentences anew each epoch into other unigram pieces, sampled with this alpha (Kudo 2018); the
     smaller, the wilder, 0.2 is usual. 0: always the best cut."""
 
+    sampling_until: float = _number(1.0, above=0, below=1.0001)
+    """Share of the budget after which training goes on with the best cuts. A model that has met a word in many
+    cuts alone begins it in one way and goes on in another, and stammers; the last tenth mends much of it."""
+
     character_coverage: float = _number(0.9998, above=0, below=1.0001)
     """Share of the characters that get a piece of their own; the rest are spelled in bytes, so none is lost."""
 
@@ -221,9 +225,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         """Check what no single field can."""
         if self.width % self.heads or self.width % 2:
-            raise ValueError(
-                f"model.width ({self.width}) must be even and a multiple of model.heads ({self.heads})"
-            )
+            raise ValueError(f"model.width={self.width} must be even and a multiple of model.heads={self.heads}")
 
 
 @dataclass

@@ -113,16 +113,16 @@ def _tokenize(
     if not len(rows):
         raise UserError(f"no training pair has {limit} pieces or fewer (data.max_pieces)")
 
+    alpha = config.tokenizer.sampling
+
     def cut_anew(i: int, epoch: int) -> Example:
         english, korean = (
-            tokenizer.sample(text, config.tokenizer.sampling, _seed(config.seed, epoch, i, side))
+            tokenizer.sample(text, alpha, _seed(config.seed, epoch, i, side))
             for side, (tokenizer, text) in enumerate(zip(tokenizers, corpus.train[int(rows[i])], strict=True))
         )
         return english, korean
 
-    return TrainingData(
-        examples, examples.lengths, corpus.weights[rows], cut_anew if config.tokenizer.sampling else None
-    )
+    return TrainingData(examples, examples.lengths, corpus.weights[rows], cut_anew if alpha else None)
 
 
 def _seed(*numbers: int) -> int:

@@ -146,13 +146,19 @@ class Trainer:
     def _batches(self) -> Iterator[tuple[Sequence[int], list[Batch]]]:
         """Batches from the run's place in the corpus on, without end: their rows and this rank's parts.
 
-        They are counted as they are handed out. A GPU computes while the next ones are made.
+        They are counted as they are handed out. A GPU computes while the next ones are made. When the time of
+        sampled cuts is over, those made already are made again, of the best cuts.
         """
         made_ahead = 4 if self.device.type == "cuda" else 0
         now = self.progress
-        for place, rows, parts in ahead(self._read(now.epoch, now.batch), made_ahead):
-            now.epoch, now.batch, now.batches = place
-            yield rows, parts
+        while True:
+            for place, rows, parts in ahead(self._read(now.epoch, now.batch), made_ahead):
+                if self.data.cut_anew and self.budget_used >= self.config.tokenizer.sampling_until:
+                    self._read_losses()  # as long as a bad batch can be written out as it was
+                    self.data = dataclasses.replace(self.data, cut_anew=None)
+                    break
+                now.epoch, now.batch, now.batches = place
+                yield rows, parts
 
     def _read(self, epoch: int, batch: int) -> Iterator[tuple[tuple[int, int, int], Sequence[int], list[Batch]]]:
         """The same with their place: the epoch, batches taken of it with this one, batches in it."""
@@ -234,9 +240,8 @@ class Trainer:
                 now.best = value
             if self.ranks.main:
                 if improved:
-                    layer, head = aligning_head(
-                        model, self.validation_examples[: self.config.validation.decode_size]
-                    )
+                    shown = self.validation_examples[: self.config.validation.decode_size]
+                    layer, head = aligning_head(model, shown)
                     scores = {"validation_loss": f"{loss:.4f}", "chrF++": f"{score:.2f}"}
                     self._save_weights("best/model", scores | {"aligning_head": f"{layer} {head}"})
                 for function in on_validation:
