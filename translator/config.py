@@ -169,7 +169,7 @@ class TokenizerConfig:
 
     sampling_until: float = _number(1.0, above=0, below=1.0001)
     """Share of the budget after which training goes on with the best cuts. A model that has met a word in many
-    cuts alone begins it in one way and goes on in another, and stammers; the last tenth mends much of it."""
+    cuts alone begins it in one way, goes on in another, and stammers; the best cuts in the last tenth mend it."""
 
     character_coverage: float = _number(0.9998, above=0, below=1.0001)
     """Share of the characters that get a piece of their own; the rest are spelled in bytes, so none is lost."""
