@@ -381,16 +381,22 @@ def started(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def test_ctrl_c_ends_it_quietly_and_a_taken_port_is_said(toy_run: ToyRun) -> None:
+@pytest.mark.parametrize("readers", [0, 3])  # none: the moment that the address is there
+def test_ctrl_c_ends_it_quietly(toy_run: ToyRun, readers: int) -> None:
     with started(toy_run.path) as (process, address):
         port = int(address.rstrip("/").rpartition(":")[2])
-        with pytest.raises(UserError, match=r"cannot be served \(Address already in use\); choose another --port"):
-            listen("127.0.0.1", port, False)
-        open_ends = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        open_ends = [socket.create_connection(("127.0.0.1", port)) for _ in range(readers)]
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "") and process.returncode == 0
         for connection in open_ends:
             connection.close()
+
+
+def test_a_taken_port_is_said() -> None:
+    with listen("127.0.0.1", 0, False) as listener:
+        wanted = r"cannot be served \(Address already in use\); choose another --port"
+        with pytest.raises(UserError, match=wanted):
+            listen("127.0.0.1", listener.getsockname()[1], False)
 
 
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])

@@ -366,13 +366,21 @@ def configured(app: ASGIApp, limits: Limits) -> uvicorn.Config:
     )
 
 
+class Announced(uvicorn.Server):
+    """A server that prints where it is once Ctrl-C is its own to handle: before, it would end in a traceback."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        for host, port, *_ in (listener.getsockname() for listener in sockets or []):
+            print(f"http://{f'[{host}]' if ':' in host else host}:{port}/  (Ctrl-C ends)", flush=True)
+
+
 def serve(run: str | Path, host: str = "127.0.0.1", port: int = 8000, let_others_connect: bool = False) -> None:
     """Serve a run's page until Ctrl-C, and print where."""
     limits = Limits()
     with listen(host, port, let_others_connect) as listener, contextlib.suppress(KeyboardInterrupt):
         server: uvicorn.Server
         app = application(Live(run, limits), let_others_connect, lambda: server.should_exit)
-        server = uvicorn.Server(configured(app, limits))
-        name = f"[{host}]" if ":" in host else host
-        print(f"http://{name}:{listener.getsockname()[1]}/  (Ctrl-C ends)", flush=True)
+        server = Announced(configured(app, limits))
         server.run([listener])
