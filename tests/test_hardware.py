@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from torch import nn
 
 from tests.toy import tiny_model
-from translator.hardware import compile_layers, keep_freed_memory, uncompiled
+from translator.hardware import compile_layers, expect_many_shapes, keep_freed_memory, uncompiled
 from translator.model import Transformer
 
 
@@ -59,3 +61,17 @@ def test_where_compiling_does_not_work_one_line_says_so(
     compile_layers(tiny_model(), "on", torch.device("cpu"))
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and "No working C++ compiler found" in line
+
+
+@pytest.mark.parametrize(
+    ("batch_tokens", "users", "kept"),
+    [(512, None, "1024"), (1024, None, "1024"), (4096, None, "64"), (4096, "7", "7")],
+)
+def test_of_larger_batches_fewer_kernels_are_kept(
+    batch_tokens: int, users: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", users or "")  # so that it is put back afterwards
+    if users is None:
+        monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    expect_many_shapes(batch_tokens)
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == kept

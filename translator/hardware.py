@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from contextlib import AbstractContextManager
 
@@ -37,10 +38,7 @@ def compile_layers(model: nn.Module, choice: str, device: torch.device) -> None:
         torch.compile(lambda x: x + x)(torch.ones(2, device=device))
     except Exception as error:  # each compiler behind it has its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        print(
-            f"train.compile: training goes on without, since compiling does not work here: {reason}",
-            file=sys.stderr,
-        )
+        print(f"train.compile: compiling does not work here, training goes on without: {reason}", file=sys.stderr)
         return
     for part in ("encoder", "decoder"):
         for layer in model.get_submodule(part).children():
@@ -52,9 +50,13 @@ def uncompiled() -> AbstractContextManager[None]:
     return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]
 
 
-def avoid_slow_attention() -> None:
-    """Keep torch from cuDNN's fused attention, which makes a plan for each new shape of a batch.
+def expect_many_shapes(batch_tokens: int) -> None:
+    """Keep torch's libraries from making, or keeping, too much for each shape: batches of text have hundreds.
 
-    Text has hundreds of shapes: on an H100 a step took 413 ms with it, 82 ms without.
+    cuDNN's fused attention makes a plan for each: on an H100 a step took 413 ms with it, 82 ms without. oneDNN
+    keeps the last 1,024 kernels of matrix products, which pays where small products recur; of batches beyond
+    1,024 tokens they keep gigabytes (docs/results.md), and 64 are as fast. oneDNN asks before its first product;
+    a number that the user has set stays.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024" if batch_tokens <= 1024 else "64")

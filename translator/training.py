@@ -24,7 +24,7 @@ from translator.corpus import Pair
 from translator.decoding import decode_all
 from translator.distributed import ALONE, Ranks, choose_device, use_bfloat16
 from translator.errors import UserError
-from translator.hardware import avoid_slow_attention, compile_layers, keep_freed_memory, uncompiled
+from translator.hardware import compile_layers, expect_many_shapes, keep_freed_memory, uncompiled
 from translator.loss import r_drop_loss
 from translator.model import Transformer
 from translator.optimization import apply_gradients, build_optimizers, move_average, rate_factor, set_rate
@@ -61,7 +61,7 @@ class Trainer:
     ) -> None:
         """Set up a new run, or take up the one in `run` where its last checkpoint left it."""
         keep_freed_memory()
-        avoid_slow_attention()
+        expect_many_shapes(config.train.batch_tokens)
         torch.manual_seed(config.seed)
         self.config, self.run, self.data, self.validation, self.ranks = config, run, data, validation, ranks
         self.english, self.korean = run.tokenizer("en"), run.tokenizer("ko")
