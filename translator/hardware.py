@@ -54,9 +54,10 @@ def expect_many_shapes(batch_tokens: int) -> None:
     """Keep torch's libraries from making, or keeping, too much for each shape: batches of text have hundreds.
 
     cuDNN's fused attention makes a plan for each: on an H100 a step took 413 ms with it, 82 ms without. oneDNN
-    keeps the last 1,024 kernels of matrix products, which pays where small products recur; of batches beyond
-    1,024 tokens they keep gigabytes (docs/results.md), and 64 are as fast. oneDNN asks before its first product;
+    keeps the last 1,024 kernels of matrix products, which pays where small products recur; those of batches beyond
+    1,024 tokens hold gigabytes (docs/results.md), and 64 are as fast. oneDNN asks before its first product;
     a number that the user has set stays.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024" if batch_tokens <= 1024 else "64")
+    if batch_tokens > 1024:
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
